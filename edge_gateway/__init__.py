@@ -1,0 +1,1 @@
+"""The edge: takes OpenAI HTTP requests, has the router choose a model, dispatches through Portkey, relays the bytes."""

@@ -1,0 +1,137 @@
+"""Reads from a chat completion request the few fields that routing needs; the bytes themselves are never remodelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from edge_gateway.errors import invalid_request
+
+# Characters a token, on the low side for English and code: an estimate that errs towards a larger context.
+CHARACTERS_PER_TOKEN = 3.5
+TOKENS_PER_MESSAGE = 4
+TOKENS_PER_IMAGE = 1000
+
+
+class _Part(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+
+
+class _Message(msgspec.Struct):
+    role: str
+    content: str | list[_Part] | None = None
+
+
+class _Format(msgspec.Struct):
+    type: str = "text"
+
+
+class _Body(msgspec.Struct):
+    model: str
+    messages: list[_Message]
+    stream: bool | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    tools: list[msgspec.Raw] | None = None
+    response_format: _Format | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message: its role and its text, the text parts joined."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What routing needs of a request; token counts are estimates."""
+
+    model: str
+    turns: tuple[Turn, ...]
+    stream: bool
+    input_tokens: int
+    output_tokens: int
+    vision: bool
+    tools: bool
+    json: bool
+    fields: frozenset[str]
+
+
+_body = msgspec.json.Decoder(_Body)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def parse(raw: bytes) -> ChatRequest:
+    """Read a request's bytes; an invalid_request error names the field that is wrong."""
+    try:
+        body = _body.decode(raw)
+        fields = frozenset(_fields.decode(raw))
+    except msgspec.ValidationError as error:
+        raise invalid_request(*_complaint(str(error))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise invalid_request("The request body is not JSON. Send a JSON object with model and messages.") from None
+    if not body.messages:
+        raise invalid_request("messages is empty; send at least one message.", "messages")
+    turns = tuple(Turn(message.role, _text(message.content)) for message in body.messages)
+    images = sum(
+        part.type in ("image_url", "input_image", "image")
+        for message in body.messages
+        if isinstance(message.content, list)
+        for part in message.content
+    )
+    return ChatRequest(
+        model=body.model,
+        turns=turns,
+        stream=bool(body.stream),
+        input_tokens=_estimate(turns, images, len(raw) if body.tools else 0),
+        output_tokens=max(0, body.max_completion_tokens or body.max_tokens or 0),
+        vision=images > 0,
+        tools=bool(body.tools),
+        json=body.response_format is not None and body.response_format.type.startswith("json"),
+        fields=fields,
+    )
+
+
+def clipped(turns: tuple[Turn, ...], limit: int) -> tuple[Turn, ...]:
+    """The turns that decide, in at most `limit` characters: the head of the system text, and the latest turns.
+
+    The last turn goes first, because it holds the question; older ones follow while there is room.
+    """
+    system = [turn for turn in turns[:1] if turn.role in ("system", "developer")]
+    head = tuple(Turn("system", turn.text[: limit // 8]) for turn in system)
+    room = limit - sum(len(turn.text) for turn in head)
+    tail: list[Turn] = []
+    for turn in reversed(turns[len(system) :]):
+        if room <= 0:
+            break
+        role = turn.role if turn.role in ("system", "user", "assistant", "tool") else "user"
+        # The head of a turn says what is asked; Aider appends its format rules at the end.
+        tail.append(Turn(role, turn.text[: min(room, limit // 2)]))
+        room -= len(tail[-1].text)
+    return (*head, *reversed(tail))
+
+
+def _text(content: str | list[_Part] | None) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n".join(part.text for part in content or () if part.text)
+
+
+def _estimate(turns: tuple[Turn, ...], images: int, extra_characters: int) -> int:
+    characters = max(sum(len(turn.text) for turn in turns), extra_characters)
+    return int(characters / CHARACTERS_PER_TOKEN) + TOKENS_PER_MESSAGE * len(turns) + TOKENS_PER_IMAGE * images
+
+
+def _complaint(problem: str) -> tuple[str, str | None]:
+    """msgspec's complaint as a sentence, and the field it is about."""
+    what, _, path = problem.partition(" - at `$")
+    field = path.rstrip("`").lstrip(".") or None
+    if "missing required field" in what:
+        name = what.rsplit("`", 2)[-2]
+        field = f"{field}.{name}" if field else name
+        return f"{field} is missing from the request body.", field
+    return f"{field or 'The request body'} is wrong: {what[0].lower() + what[1:]}.", field

@@ -1,0 +1,148 @@
+"""Every error a client can get, as an OpenAI error object that Aider handles rightly.
+
+What Aider does with a status is measured, not documented: it stops on 400, 401 and 404 and on any `invalid_request_error`,
+crashes on 422, retries everything else for a minute, and opens addresses it finds in a message. So refusals that a retry
+cannot mend leave here as 400, 401 or 404, failures that it can mend as 429, 503 or 504, and no message holds an address.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+BAD_REQUEST, UNAUTHORIZED, NOT_FOUND, TOO_MANY, UNAVAILABLE, GATEWAY_TIMEOUT = 400, 401, 404, 429, 503, 504
+MESSAGE_LIMIT = 1000
+# An upstream's refusal that no retry mends, whatever its status.
+FINAL_STATUSES = frozenset({400, 402, 403, 405, 406, 410, 411, 412, 413, 414, 415, 422, 424, 431, 446, 451})
+
+
+class GatewayError(Exception):
+    """An error on its way to the client."""
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        code: str,
+        message: str,
+        *,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """`kind` is OpenAI's `type`; `headers` are sent with the response."""
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.code = code
+        self.message = message
+        self.param = param
+        self.headers = dict(headers or {})
+
+    def body(self) -> bytes:
+        """The OpenAI error object."""
+        error = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+        return json.dumps({"error": error}).encode()
+
+    def event(self) -> bytes:
+        """The same as a server-sent event, for a stream that has begun."""
+        return b"data: " + self.body() + b"\n\n"
+
+
+def invalid_request(message: str, param: str | None = None, code: str = "invalid_request") -> GatewayError:
+    """The request cannot be served as it stands."""
+    return GatewayError(BAD_REQUEST, "invalid_request_error", code, message, param=param)
+
+
+def unknown_model(name: str, known: Sequence[str], hint: str = "") -> GatewayError:
+    """No profile and no reachable provider goes by this name."""
+    text = f"There is no model {name[:100]!r} here. Ask for a profile ({', '.join(known)})"
+    text += " or for provider/model of a configured provider."
+    return GatewayError(NOT_FOUND, "invalid_request_error", "model_not_found", f"{text} {hint}".strip(), param="model")
+
+
+def no_candidate(message: str) -> GatewayError:
+    """No model meets the request's requirements."""
+    return invalid_request(message, code="no_candidate")
+
+
+def context_exceeded(limit: int, needed: int) -> GatewayError:
+    """Too much input for every model; worded as OpenAI does, because clients recognise the words."""
+    text = f"This model's maximum context length is {limit} tokens. However, your messages resulted in about {needed} tokens."
+    return invalid_request(text, param="messages", code="context_length_exceeded")
+
+
+def upstream_unreachable() -> GatewayError:
+    """Portkey itself cannot be reached."""
+    text = "The model gateway (Portkey) cannot be reached. Try again; if it stays so, check that it runs (PORTKEY_BASE_URL)."
+    return GatewayError(UNAVAILABLE, "service_unavailable", "upstream_unavailable", text, headers={"retry-after": "1"})
+
+
+def upstream_timeout(seconds: float) -> GatewayError:
+    """No model answered in time."""
+    text = f"No model began its answer within {seconds:.0f} seconds. Try again."
+    return GatewayError(GATEWAY_TIMEOUT, "timeout", "upstream_timeout", text)
+
+
+def bad_upstream_response(what: str) -> GatewayError:
+    """A model's server answered with something that is no answer."""
+    text = f"The model's server answered with {what} instead of a completion. Try again."
+    return GatewayError(UNAVAILABLE, "service_unavailable", "bad_upstream_response", text, headers={"retry-after": "1"})
+
+
+def stream_truncated(model: str) -> GatewayError:
+    """A stream ended before the model had finished: what came is not the whole answer."""
+    text = f"The answer of {model} broke off before it was complete. Do not use it; ask again."
+    return GatewayError(UNAVAILABLE, "upstream_error", "stream_truncated", text)
+
+
+def stream_stalled(model: str, seconds: float) -> GatewayError:
+    """A stream fell silent: what came is not the whole answer."""
+    text = f"The answer of {model} stopped for {seconds:.0f} seconds before it was complete. Do not use it; ask again."
+    return GatewayError(GATEWAY_TIMEOUT, "upstream_error", "stream_idle_timeout", text)
+
+
+def from_upstream(status: int, raw: bytes, model: str, retry_after: str | None) -> GatewayError:
+    """The client's error for an upstream's: same meaning, a status that Aider handles rightly, no address, no key."""
+    message, code = _upstream_message(raw)
+    told = f"{model}: {message}"
+    if status == UNAUTHORIZED:
+        text = f"{told} (the provider refused this gateway's key; check the provider's key variable)"
+        return GatewayError(UNAUTHORIZED, "authentication_error", code or "invalid_api_key", text)
+    if status == NOT_FOUND:
+        return GatewayError(NOT_FOUND, "invalid_request_error", code or "model_not_found", told, param="model")
+    if "maximum context length" in message:
+        # Clients look for OpenAI's words at the start of the message.
+        return invalid_request(message, param="messages", code=code or "context_length_exceeded")
+    if status in FINAL_STATUSES:
+        return invalid_request(told, code=code or "upstream_refused")
+    headers = {"retry-after": retry_after} if retry_after else {}
+    if status == TOO_MANY:
+        return GatewayError(TOO_MANY, "rate_limit_error", code or "rate_limit_exceeded", told, headers=headers)
+    if status in (408, GATEWAY_TIMEOUT):
+        text = f"{model} and the alternatives did not answer in time. Try again."
+        return GatewayError(GATEWAY_TIMEOUT, "timeout", "upstream_timeout", text, headers=headers)
+    headers = headers or {"retry-after": "1"}
+    text = f"No model could answer; the last one tried said: {told}"
+    return GatewayError(UNAVAILABLE, "service_unavailable", code or "upstream_unavailable", text, headers=headers)
+
+
+def scrub(text: str) -> str:
+    """The text without addresses and without what looks like a key, on one line and clipped."""
+    text = re.sub(r"\b(?:[a-z][a-z0-9+.-]*://|www\.)\S+", "(address removed)", text, flags=re.IGNORECASE)
+    text = re.sub(r"\b(sk|pk|gsk|xai|AIza|key)[-_][A-Za-z0-9_*-]{6,}", "(key removed)", text)
+    return " ".join(text.split())[:MESSAGE_LIMIT]
+
+
+def _upstream_message(raw: bytes) -> tuple[str, str]:
+    """The message and code of an upstream's error body, whatever its form."""
+    try:
+        document = json.loads(raw)
+    except ValueError:
+        return "its server gave an error page", ""
+    error = document.get("error", document) if isinstance(document, dict) else document
+    if isinstance(error, dict):
+        message = error.get("message") or error.get("detail") or "it gave an error without a message"
+        code = error.get("code")
+        return scrub(str(message)), str(code) if isinstance(code, str) else ""
+    return scrub(str(error)) or "it gave an empty error", ""

@@ -1,0 +1,132 @@
+"""Watches a stream of server-sent events for its end and its usage, and changes nothing.
+
+Bytes go on as they came, up to the last complete event: an incomplete one waits for its rest, so that a broken stream can
+be told honestly instead of ending in half an event.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import msgspec
+
+# An event larger than this is no answer of a model.
+MAX_EVENT_BYTES = 4 * 1024 * 1024
+_BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_LINE = re.compile(rb"\r\n|\n|\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counted them."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+
+
+class _Details(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+
+
+class _Choice(msgspec.Struct):
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    error: msgspec.Raw | None = None
+
+
+_chunk = msgspec.json.Decoder(_Chunk)
+
+
+class EventTooLarge(Exception):
+    """An event passed MAX_EVENT_BYTES without an end."""
+
+
+class StreamObserver:
+    """Feeds on a stream's chunks, gives back the bytes to relay, and remembers what it saw."""
+
+    def __init__(self) -> None:
+        self.finish_reason = ""
+        self.done = False
+        self.failed = False
+        self.usage = Usage()
+        self._held = b""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the model finished its answer, or the provider itself said that it failed."""
+        return self.done or bool(self.finish_reason) or self.failed
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take bytes as they came; give back those to relay now. EventTooLarge when no event ends."""
+        held = self._held + chunk
+        end = 0
+        for boundary in _BOUNDARY.finditer(held):
+            self._see(held[end : boundary.start()])
+            end = boundary.end()
+        self._held = held[end:]
+        if len(self._held) > MAX_EVENT_BYTES:
+            raise EventTooLarge
+        return held[:end]
+
+    def rest(self) -> bytes:
+        """What is held back when the stream ends: relayed after a complete answer, dropped with a broken one."""
+        if self._held:
+            self._see(self._held)
+        return self._held if self.complete else b""
+
+    def _see(self, event: bytes) -> None:
+        for line in _LINE.split(event):
+            if not line.startswith(b"data:"):
+                continue
+            data = line[5:].strip()
+            if data == b"[DONE]":
+                self.done = True
+                continue
+            try:
+                chunk = _chunk.decode(data)
+            except msgspec.DecodeError:
+                # Not ours to judge: an extension, or several lines of one event; it is relayed all the same.
+                continue
+            self._note(chunk)
+
+    def _note(self, chunk: _Chunk) -> None:
+        if chunk.error is not None and bytes(chunk.error) != b"null":
+            self.failed = True
+        for choice in chunk.choices or ():
+            if choice.finish_reason:
+                self.finish_reason = choice.finish_reason
+        if chunk.usage is not None:
+            self.usage = read_usage(chunk.usage)
+
+
+def read_usage(usage: _Usage) -> Usage:
+    """The provider's count in our words; what it left out is 0."""
+    details = usage.prompt_tokens_details
+    return Usage(
+        input_tokens=usage.prompt_tokens or 0,
+        output_tokens=usage.completion_tokens or 0,
+        cached_input_tokens=(details.cached_tokens or 0) if details else 0,
+    )
+
+
+def usage_of(body: bytes) -> Usage | None:
+    """The usage in a plain (unstreamed) completion; None when the bytes are no completion at all."""
+    try:
+        chunk = _chunk.decode(body)
+    except msgspec.DecodeError:
+        return None
+    if chunk.choices is None:
+        return None
+    return read_usage(chunk.usage) if chunk.usage else Usage()

@@ -1,0 +1,129 @@
+"""Dispatches to Portkey, hosted or its open-source gateway: raw bytes out, raw bytes back, no SDK object on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+from edge_gateway.errors import upstream_timeout, upstream_unreachable
+from edge_gateway.portkey_config import Plan
+
+CONNECT_SECONDS = 2.0
+# Aider waits 600 seconds; an answer after that is nobody's.
+LONGEST_WAIT = 590.0
+LARGEST_ERROR_BODY = 64 * 1024
+
+
+class BrokenOff(Exception):
+    """The connection to Portkey broke while the answer was under way."""
+
+
+class Stalled(Exception):
+    """No byte came for longer than the idle time-out."""
+
+
+@dataclass(slots=True)
+class Upstream:
+    """An answer whose headers have come; the body is still to be read, and must be closed."""
+
+    response: aiohttp.ClientResponse
+    idle_timeout: float
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.response.status
+
+    @property
+    def content_type(self) -> str:
+        """The media type, without its parameters."""
+        return self.response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def header(self, name: str) -> str:
+        """A response header, empty when absent."""
+        return self.response.headers.get(name, "")
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes; BrokenOff or Stalled when it does not come to its end."""
+        while True:
+            try:
+                async with asyncio.timeout(self.idle_timeout):
+                    chunk = await self.response.content.readany()
+            except TimeoutError:
+                raise Stalled from None
+            except aiohttp.ClientError:
+                raise BrokenOff from None
+            if not chunk:
+                return
+            yield chunk
+
+    async def read(self, limit: int | None = None) -> bytes:
+        """The whole body, or its first `limit` bytes."""
+        parts: list[bytes] = []
+        async for chunk in self.chunks():
+            parts.append(chunk)
+            if limit is not None and sum(map(len, parts)) >= limit:
+                break
+        return b"".join(parts)[:limit]
+
+    def close(self) -> None:
+        """Let go of the connection; an unfinished answer is aborted."""
+        self.response.close()
+
+
+class Portkey:
+    """One connection pool to Portkey."""
+
+    def __init__(self, base_url: str, api_key: str, idle_timeout: float) -> None:
+        """`base_url` includes the version; `api_key` is empty for the open-source gateway; time-outs in seconds."""
+        self._base_url = base_url.rstrip("/")
+        self._static = {
+            "content-type": "application/json",
+            "accept-encoding": "identity",
+            **portkey_headers(api_key),
+        }
+        self._idle_timeout = idle_timeout
+        self._session = aiohttp.ClientSession(
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=3.0),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+        )
+
+    async def send(self, plan: Plan, body: bytes, trace_id: str, metadata: str, wait: float) -> Upstream:
+        """Send a request and wait for its answer's headers, at most `wait` seconds."""
+        headers = {
+            **self._static,
+            "x-portkey-config": plan.config,
+            "x-portkey-trace-id": trace_id,
+            "x-portkey-metadata": metadata,
+        }
+        wait = min(wait, LONGEST_WAIT)
+        try:
+            async with asyncio.timeout(wait):
+                response = await self._session.post(
+                    self._base_url + plan.route, data=body, headers=headers, allow_redirects=False
+                )
+        except TimeoutError:
+            raise upstream_timeout(wait) from None
+        except aiohttp.ClientError:
+            raise upstream_unreachable() from None
+        return Upstream(response, self._idle_timeout)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+
+def portkey_headers(api_key: str) -> Mapping[str, str]:
+    """The headers that are the same for every request, named by Portkey's own SDK."""
+    if not api_key:
+        return {}
+    # Importing the SDK takes two seconds and 76 MB, so only hosted Portkey, which needs its key sent, pays for it.
+    from portkey_ai import createHeaders  # noqa: PLC0415
+
+    headers: dict[str, str] = createHeaders(api_key=api_key)  # type: ignore[no-untyped-call]
+    return headers

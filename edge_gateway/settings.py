@@ -1,0 +1,101 @@
+"""The edge's settings: read once from the environment and EDGE_CONFIG, checked before it listens."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from edge_gateway.providers import ProviderEntry
+
+SHIPPED_CONFIG = Path(__file__).with_name("edge.toml")
+HOSTED_PORTKEY = "https://api.portkey.ai/v1"
+LOCAL_PORTKEY = "http://127.0.0.1:8787/v1"
+
+
+class InvalidSetting(Exception):
+    """A setting that cannot be used; the message names it."""
+
+
+def _host_and_port(value: str) -> str:
+    if not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.-]+):\d{1,5}", value):
+        raise ValueError(f"{value!r} is not HOST:PORT, such as 127.0.0.1:8080")
+    return value
+
+
+class Settings(BaseSettings):
+    """One attribute a variable; see the README for what each means. Times are seconds."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, populate_by_name=True)
+
+    listen: Annotated[str, AfterValidator(_host_and_port)] = Field(
+        default="127.0.0.1:8080", validation_alias="EDGE_LISTEN"
+    )
+    router: str = Field(default="dns:///127.0.0.1:50051", validation_alias="EDGE_ROUTER")
+    config: str = Field(default="", validation_alias="EDGE_CONFIG")
+    portkey_key: SecretStr | None = Field(default=None, validation_alias="PORTKEY_API_KEY")
+    portkey_url: str = Field(default="", validation_alias="PORTKEY_BASE_URL")
+    router_deadline: float = Field(default=1.5, gt=0, le=60, validation_alias="EDGE_ROUTER_DEADLINE_SECONDS")
+    first_byte_timeout: float = Field(default=60.0, gt=0, le=590, validation_alias="EDGE_FIRST_BYTE_TIMEOUT_SECONDS")
+    idle_timeout: float = Field(default=60.0, gt=0, le=590, validation_alias="EDGE_IDLE_TIMEOUT_SECONDS")
+    max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024, validation_alias="EDGE_MAX_BODY_BYTES")
+    routing_characters: int = Field(default=8000, ge=0, le=200_000, validation_alias="EDGE_ROUTING_CHARACTERS")
+
+    @property
+    def portkey_base_url(self) -> str:
+        """Where Portkey is: as set, else hosted when there is a key for it, else the gateway next door."""
+        return self.portkey_url or (HOSTED_PORTKEY if self.portkey_key else LOCAL_PORTKEY)
+
+
+class Config(BaseModel):
+    """The shipped configuration with EDGE_CONFIG laid over it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    providers: Mapping[str, ProviderEntry]
+    default_order: Mapping[str, tuple[str, ...]]
+
+
+def load() -> Settings:
+    """Read the settings; InvalidSetting names the variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = [f"{item['loc'][0]}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors()]
+        raise InvalidSetting("; ".join(problems)) from None
+
+
+def load_config(path: str) -> Config:
+    """Read the configuration; InvalidSetting names the file and the field that is wrong."""
+    document = _read(SHIPPED_CONFIG)
+    if path:
+        for section, tables in _read(Path(path)).items():
+            merged = document.setdefault(section, {})
+            for name, value in tables.items():
+                both = isinstance(value, dict) and isinstance(merged.get(name), dict)
+                merged[name] = {**merged[name], **value} if both else value
+    try:
+        return Config.model_validate(document)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:5]]
+        raise InvalidSetting(f"EDGE_CONFIG ({path or SHIPPED_CONFIG.name}): {'; '.join(problems)}") from None
+
+
+def environment() -> Mapping[str, str]:
+    """The process's environment, for the providers' keys."""
+    return os.environ
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidSetting(f"EDGE_CONFIG: {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidSetting(f"EDGE_CONFIG: {path} is not TOML: {error}") from None

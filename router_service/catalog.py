@@ -1,0 +1,176 @@
+"""The catalogue: models, their priors and the routing profiles, as one checked and immutable value."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from datetime import date
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from router_service.domain import Purpose
+from router_service.errors import InvalidConfiguration
+
+Tradeoff = Annotated[int, Field(ge=0, le=10)]
+MODEL_ID = r"^[a-z0-9][a-z0-9_.-]*/[^\s/][^\s]*$"
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Prior(_Entry):
+    """A benchmark's result, per cent; see router.toml for what each figure means."""
+
+    name: str
+    date: str
+    edit_format: str
+    pass_rate_1: float = Field(ge=0, le=100)
+    pass_rate_2: float = Field(ge=0, le=100)
+    well_formed: float = Field(ge=0, le=100)
+    retry_success: float = Field(default=0, ge=0, le=100)
+    output_tokens: int | None = None
+    scripted: bool = False
+
+
+class Model(_Entry):
+    """A model that may be selected: limits in tokens, prices in US dollars per million tokens."""
+
+    id: str = Field(pattern=MODEL_ID)
+    context_tokens: int = Field(gt=0)
+    max_output_tokens: int = Field(gt=0)
+    input_usd_per_mtok: float = Field(ge=0)
+    output_usd_per_mtok: float = Field(ge=0)
+    cache_read_usd_per_mtok: float | None = Field(default=None, ge=0)
+    vision: bool = False
+    tools: bool = False
+    json_mode: bool = Field(default=False, alias="json")
+    deprecated_on: date | None = None
+    prior: str = ""
+    prior_kind: Literal["measured", "inherited", "scripted", "assumed"] = "assumed"
+    source: str
+    checked: date
+
+    @property
+    def provider(self) -> str:
+        """The part before the first slash."""
+        return self.id.split("/", 1)[0]
+
+
+class Profile(_Entry):
+    """A named routing policy."""
+
+    name: str
+    description: str = ""
+    candidates: tuple[str, ...] = Field(min_length=1)
+    cost_quality_tradeoff: Tradeoff
+    not_diamond: bool = True
+    preference_id: str = ""
+    purposes: Mapping[Purpose, Tradeoff] = Field(default_factory=dict)
+
+    def tradeoff_for(self, purpose: Purpose) -> int:
+        """The cost_quality_tradeoff that applies to a purpose, 0 (quality) to 10 (cost)."""
+        return self.purposes.get(purpose, self.cost_quality_tradeoff)
+
+
+class Catalog(_Entry):
+    """All that the decisions rest on; a new configuration is a new Catalog."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    models: tuple[Model, ...]
+    priors: tuple[Prior, ...] = ()
+    profiles: Mapping[str, Profile]
+    expected_output_tokens: Mapping[Purpose, int]
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Model]:
+        """The models by id."""
+        return {model.id: model for model in self.models}
+
+    @cached_property
+    def prior_by_name(self) -> Mapping[str, Prior]:
+        """The priors by name."""
+        return {prior.name: prior for prior in self.priors}
+
+    @cached_property
+    def assumed_prior(self) -> Prior:
+        """What a model without a measured relative is taken for: the lower quartile of the benchmark, said as such."""
+        measured = [prior for prior in self.priors if not prior.scripted]
+        if len(measured) < 2:  # noqa: PLR2004 - a quartile needs two values
+            return Prior(name="none", date="", edit_format="", pass_rate_1=0, pass_rate_2=0, well_formed=0)
+
+        def quartile(values: Sequence[float]) -> float:
+            return statistics.quantiles(values, n=4)[0]
+
+        return Prior(
+            name="the benchmark's lower quartile",
+            date="",
+            edit_format="",
+            pass_rate_1=quartile([prior.pass_rate_1 for prior in measured]),
+            pass_rate_2=quartile([prior.pass_rate_2 for prior in measured]),
+            well_formed=quartile([prior.well_formed for prior in measured]),
+            retry_success=quartile([prior.retry_success for prior in measured]),
+        )
+
+    @cached_property
+    def median_output_tokens(self) -> float:
+        """The median of what models wrote per benchmark task, the unit of their verbosity."""
+        written = [prior.output_tokens for prior in self.priors if prior.output_tokens]
+        return statistics.median(written) if written else 1.0
+
+    def prior_of(self, model: Model) -> Prior:
+        """The prior a model is judged by."""
+        return self.prior_by_name.get(model.prior) or self.assumed_prior
+
+    def expand(self, profile: Profile) -> tuple[str, ...]:
+        """The profile's candidates in its own order, globs resolved against the catalogue, each model once."""
+        found: dict[str, None] = {}
+        for pattern in profile.candidates:
+            found.update(dict.fromkeys(m.id for m in self.models if fnmatchcase(m.id, pattern)))
+        return tuple(found)
+
+
+def merge(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Lay documents over each other: a later model, prior or profile replaces the earlier one of its name."""
+    merged: dict[str, Any] = {}
+    for document in documents:
+        for key, value in document.items():
+            if key in ("models", "priors") and isinstance(value, list):
+                name = "id" if key == "models" else "name"
+                entries = {entry.get(name): entry for entry in [*merged.get(key, []), *value]}
+                merged[key] = list(entries.values())
+            elif isinstance(value, Mapping):
+                merged[key] = {**merged.get(key, {}), **value}
+            else:
+                merged[key] = value
+    return merged
+
+
+def parse(document: Mapping[str, Any]) -> Catalog:
+    """Check a configuration document and make the catalogue of it; InvalidConfiguration names the field."""
+    profiles = document.get("profiles", {})
+    if isinstance(profiles, Mapping):
+        named = {name: {**entry, "name": name} for name, entry in profiles.items() if isinstance(entry, Mapping)}
+        document = {**document, "profiles": {**profiles, **named}}
+    try:
+        catalog = Catalog.model_validate(document)
+    except ValidationError as error:
+        problems = "; ".join(_problem(document, dict(item)) for item in error.errors()[:5])
+        raise InvalidConfiguration(problems) from None
+    unknown = [f"models.{m.id}.prior: no prior is named {m.prior!r}" for m in catalog.models
+               if m.prior and m.prior not in catalog.prior_by_name]  # fmt: skip
+    if unknown:
+        raise InvalidConfiguration("; ".join(unknown[:5]))
+    return catalog
+
+
+def _problem(document: Mapping[str, Any], item: Mapping[str, Any]) -> str:
+    path = list(item["loc"])
+    if len(path) > 1 and path[0] in ("models", "priors") and isinstance(path[1], int):
+        entry = document[path[0]][path[1]]
+        name = (entry.get("id") or entry.get("name")) if isinstance(entry, Mapping) else None
+        path[1] = name or path[1]
+    return f"{'.'.join(str(step) for step in path)}: {item['msg']}"

@@ -1,0 +1,158 @@
+"""The router's own words: requests, decisions and what stands in them, free of protobuf and of any I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Purpose(StrEnum):
+    """What a request is for."""
+
+    CODE = "code"
+    ASK = "ask"
+    CONTEXT = "context"
+    ARCHITECT = "architect"
+    EDITOR = "editor"
+    COMMIT = "commit"
+    SUMMARY = "summary"
+    CACHE_PING = "cache_ping"
+    CHAT = "chat"
+
+
+class Outcome(StrEnum):
+    """How a reply fared."""
+
+    UNKNOWN = "unknown"
+    NONE = "none"
+    APPLIED = "applied"
+    NO_EDITS = "no_edits"
+    EDIT_FAILED = "edit_failed"
+    LINT_FAILED = "lint_failed"
+    COMMAND_FAILED = "command_failed"
+    UNDONE = "undone"
+    INTERRUPTED = "interrupted"
+    PROVIDER_FAILED = "provider_failed"
+    COMPLETED = "completed"
+
+
+class Source(StrEnum):
+    """Who, or what, made a decision."""
+
+    NOT_DIAMOND = "not_diamond"
+    LOCAL = "local"
+    PINNED = "pinned"
+    ESCALATED = "escalated"
+    CACHED = "cached"
+    ONLY_CANDIDATE = "only_candidate"
+    REQUESTED = "requested"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of the conversation, clipped to what decides."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What the reply needs of a model; tokens are estimates."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    vision: bool = False
+    tools: bool = False
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PreviousReply:
+    """What is known about the conversation's previous reply."""
+
+    outcome: Outcome = Outcome.UNKNOWN
+    model: str = ""
+    decision_id: str = ""
+    consecutive_failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to be decided; exactly one of profile, candidates and model is set."""
+
+    messages: tuple[Message, ...] = ()
+    profile: str = ""
+    candidates: tuple[str, ...] = ()
+    model: str = ""
+    purpose: Purpose = Purpose.CHAT
+    edit_format: str = ""
+    conversation_id: str = ""
+    requirements: Requirements = Requirements()
+    available_providers: frozenset[str] = frozenset()
+    cost_quality_tradeoff: int | None = None
+    preference_id: str = ""
+    previous_reply: PreviousReply = PreviousReply()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One entry of a ranking; what is not known is None."""
+
+    model: str
+    reason: str
+    expected_cost_usd: float | None = None
+    context_tokens: int = 0
+    quality: float | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A candidate that a hard filter removed, and what it lacked."""
+
+    model: str
+    filter: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Consultation:
+    """What became of asking Not Diamond: a checked recommendation, or the problem with its answer."""
+
+    model: str = ""
+    session_id: str = ""
+    problem: str = ""
+    elapsed_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A decision with its reasons; `ranking` starts with the chosen model."""
+
+    id: str
+    model: str
+    ranking: tuple[Ranked, ...]
+    source: Source
+    reason: str
+    request: Request
+    cost_quality_tradeoff: int
+    removed: tuple[Removed, ...] = ()
+    consultation: Consultation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How the reply to a decision fared, as its caller reports it; what is not known is 0 or None."""
+
+    decision_id: str
+    served_model: str
+    outcome: Outcome
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    cost_usd: float | None = None
+    latency_seconds: float = 0.0
+    time_to_first_byte_seconds: float = 0.0

@@ -1,0 +1,134 @@
+"""Asks Not Diamond for a recommendation inside a budget, and trusts nothing it answers until it is checked.
+
+The SDK validates nothing: HTML, missing fields, no providers and models nobody asked for all pass through it without an
+exception, and its own time-outs are per read. So one asyncio.timeout bounds the call, and `check` judges the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from router_service.catalog import Model
+from router_service.domain import Consultation, Message
+
+
+class Recommender(Protocol):
+    """Whoever recommends a model among candidates."""
+
+    async def recommend(
+        self,
+        models: Sequence[Model],
+        messages: Sequence[Message],
+        tradeoff: int,
+        preference_id: str,
+        budget: float,
+    ) -> Consultation:
+        """Recommend one of the models within `budget` seconds; a problem is part of the answer, never an exception."""
+
+
+class NotDiamond:
+    """The hosted service, through its SDK, with one warm client and no retries (the budget has no room for them)."""
+
+    def __init__(self, api_key: str, base_url: str | None) -> None:
+        # Importing the SDK takes half a second, so only a router that has a key pays for it.
+        from notdiamond import AsyncNotDiamond  # noqa: PLC0415
+
+        self._client = AsyncNotDiamond(api_key=api_key, base_url=base_url, max_retries=0)
+
+    async def recommend(
+        self,
+        models: Sequence[Model],
+        messages: Sequence[Message],
+        tradeoff: int,
+        preference_id: str,
+        budget: float,
+    ) -> Consultation:
+        """Ask once; late, failed and unusable answers come back as a problem in words."""
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(budget):
+                answer = await self._ask(models, messages, tradeoff, preference_id, budget)
+        except TimeoutError:
+            return Consultation(problem=f"it gave no answer within {budget:.2f} s", elapsed_seconds=_since(started))
+        except Exception as error:
+            # The SDK raises its own tree and, on a broken answer, whatever its parser does: none of it may reach the caller.
+            return Consultation(problem=describe(error), elapsed_seconds=_since(started))
+        model, session_id, problem = check(answer, models)
+        return Consultation(model, session_id, problem, _since(started))
+
+    async def close(self) -> None:
+        """Close the client's connections."""
+        await self._client.close()
+
+    async def _ask(
+        self,
+        models: Sequence[Model],
+        messages: Sequence[Message],
+        tradeoff: int,
+        preference_id: str,
+        budget: float,
+    ) -> object:
+        # A custom router has its own trade-off: the two exclude each other.
+        steer: dict[str, Any] = (
+            {"preference_id": preference_id} if preference_id else {"cost_quality_tradeoff": tradeoff}
+        )
+        offers: list[Any] = [_offer(model) for model in models]
+        return await self._client.model_router.select_model(
+            llm_providers=offers,
+            messages=[{"role": message.role, "content": message.text} for message in messages],
+            timeout=budget,
+            **steer,
+        )
+
+
+def check(answer: object, models: Sequence[Model]) -> tuple[str, str, str]:
+    """Judge an answer: (model id, session id, problem); the model is empty whenever there is a problem."""
+    if isinstance(answer, str):
+        return "", "", "its answer was not JSON"
+    providers = getattr(answer, "providers", None)
+    session = getattr(answer, "session_id", None)
+    session_id = session if isinstance(session, str) else ""
+    if not isinstance(providers, list):
+        return "", session_id, "its answer named no providers"
+    if not providers:
+        return "", session_id, "its answer recommended no model"
+    first = providers[0]
+    provider, name = getattr(first, "provider", None), getattr(first, "model", None)
+    if not isinstance(provider, str) or not isinstance(name, str):
+        return "", session_id, "its answer named no model"
+    recommended = f"{provider}/{name}"
+    if recommended not in {model.id for model in models}:
+        return "", session_id, f"it recommended {recommended[:80]!r}, which is not a candidate"
+    return recommended, session_id, ""
+
+
+def describe(error: Exception) -> str:
+    """A failed call in words, without addresses or secrets."""
+    status = getattr(error, "status_code", None)
+    if status in (401, 403):
+        return f"it refused the key (HTTP {status}); check NOT_DIAMOND_API_KEY"
+    if status == 429:  # noqa: PLR2004
+        return "it is over its rate limit (HTTP 429)"
+    if isinstance(status, int):
+        return f"it answered HTTP {status}"
+    if type(error).__name__ in ("APIConnectionError", "ConnectError", "ReadError", "RemoteProtocolError"):
+        return "the connection to it failed"
+    return f"its answer could not be read ({type(error).__name__})"
+
+
+def _offer(model: Model) -> dict[str, Any]:
+    provider, name = model.id.split("/", 1)
+    return {
+        "provider": provider,
+        "model": name,
+        "context_length": model.context_tokens,
+        "input_price": model.input_usd_per_mtok,
+        "output_price": model.output_usd_per_mtok,
+    }
+
+
+def _since(started: float) -> float:
+    return time.monotonic() - started

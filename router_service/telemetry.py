@@ -1,0 +1,53 @@
+"""What the router tells its operator: one structured line a call, without the prompt; JSON, or pretty on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import structlog
+
+from router_service.domain import Decision
+
+
+def configure() -> None:
+    """Send log lines to standard error."""
+    pretty = sys.stderr.isatty()
+    renderer: Any = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def decided(decision: Decision, milliseconds: float) -> None:
+    """Log one decision."""
+    consultation = decision.consultation
+    structlog.get_logger().info(
+        "decided",
+        decision_id=decision.id,
+        model=decision.model,
+        source=str(decision.source),
+        purpose=str(decision.request.purpose),
+        profile=decision.request.profile,
+        candidates=len(decision.ranking),
+        removed=len(decision.removed),
+        not_diamond_problem=consultation.problem if consultation else "",
+        not_diamond_ms=round(consultation.elapsed_seconds * 1000, 1) if consultation else None,
+        ms=round(milliseconds, 2),
+    )
+
+
+def refused(rpc: str, reason: str, milliseconds: float) -> None:
+    """Log one refused call."""
+    structlog.get_logger().warning("refused", rpc=rpc, reason=reason, ms=round(milliseconds, 2))
+
+
+def event(name: str, **fields: object) -> None:
+    """Log something in the life of the process."""
+    structlog.get_logger().info(name, **fields)
