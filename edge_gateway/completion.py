@@ -142,7 +142,7 @@ class Completion:
         telemetry.problem("router_unavailable", problem=problem)
         own_id = f"edge_{uuid.uuid4().hex}"
         if question.model:
-            return Decision("", (question.model,), "requested", "asked for by name; the router was not available")
+            return Decision(own_id, False, (question.model,), "requested", "asked for by name; the router was not available")
         known = self._router.offer.profiles.get(question.profile)
         order = known.candidates if known else self._default_order.get(question.profile)
         if order is None:

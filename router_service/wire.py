@@ -215,7 +215,9 @@ def _write_report(report: Report) -> pb.ReportOutcomeRequest:
     )
 
 
-def _duration(seconds: float) -> Duration:
+def _duration(seconds: float) -> Duration | None:
+    if not seconds:
+        return None
     duration = Duration()
     duration.FromNanoseconds(int(seconds * 1e9))
     return duration

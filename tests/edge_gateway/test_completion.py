@@ -1,0 +1,322 @@
+"""Completions through the edge, the router and the real Portkey gateway, with a provider that does as it is told."""
+
+import asyncio
+import io
+import json
+
+import aiohttp
+import pytest
+from google.protobuf.json_format import MessageToDict
+
+from protos.router.v1 import router_pb2 as pb
+from tests.conftest import System
+from tests.fakes import provider as fake
+from tests.processes import free_port, log_events, start_edge, wait_until
+from tests.router_service.calls import call
+
+MESSAGES = [{"role": "user", "content": "hello"}]
+
+
+async def ask(http: aiohttp.ClientSession, system: System, path: str = "/v1/chat/completions", **body: object):
+    body = {"model": "auto", "messages": MESSAGES, **body}
+    async with http.post(system.url + path, json=body) as answer:
+        return answer.status, answer.headers, await answer.read()
+
+
+async def test_a_plain_completion_comes_back_byte_for_byte_with_the_decision_in_the_headers(http, system):
+    status, headers, body = await ask(http, system)
+    assert (status, body) == (200, fake.PLAIN)
+    assert headers["x-router-model"] == headers["x-served-model"] == "fake/first"
+    assert headers["x-router-source"] == "local"
+    assert headers["x-router-purpose"] == "chat"
+    assert headers["x-router-previous-outcome"] == "none"
+    assert "quality" in headers["x-router-reason"]
+    for name in ("x-request-id", "x-router-decision-id", "x-router-conversation-id"):
+        assert headers[name]
+
+
+async def test_a_streamed_completion_comes_back_byte_for_byte_with_the_same_headers(http, system):
+    status, headers, body = await ask(http, system, stream=True)
+    assert (status, body) == (200, b"".join(fake.EVENTS))
+    assert headers["content-type"].startswith("text/event-stream")
+    assert headers["x-served-model"] == "fake/first"
+
+
+async def test_the_provider_receives_what_was_sent_but_for_the_model(http, system):
+    sent = {"seed": 7, "unheard_of": {"deep": [1, 2.5, None, "ü"]}, "top_k": 3, "temperature": 0, "reasoning_effort": "low"}
+    await ask(http, system, **sent)
+    assert system.provider.seen[0].body == {"model": "first", "messages": MESSAGES, **sent}
+
+
+async def test_the_client_key_and_portkey_headers_never_reach_the_provider(http, system):
+    headers = {"authorization": "Bearer client-secret", "x-portkey-custom-host": "http://127.0.0.1:1", "cookie": "a=b"}
+    body = {"model": "auto", "messages": MESSAGES}
+    async with http.post(system.url + "/v1/chat/completions", json=body, headers=headers) as answer:
+        assert answer.status == 200
+    seen = {name.lower(): value for name, value in system.provider.seen[0].headers.items()}
+    assert "client-secret" not in json.dumps(seen)
+    assert "cookie" not in seen
+    assert not [name for name in seen if name.startswith("x-portkey")]
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 529])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_provider_that_fails_before_its_first_byte_is_followed_by_the_next_in_the_ranking(
+    http, system, status, stream
+):
+    system.provider.script["first"] = fake.refuse(status)
+    code, headers, body = await ask(http, system, stream=stream)
+    assert code == 200
+    assert body == (b"".join(fake.EVENTS) if stream else fake.PLAIN)
+    assert headers["x-router-model"] == "fake/first"
+    assert headers["x-served-model"] == "fake/second"
+    assert system.provider.models_tried() == ["first", "second"]
+
+
+async def test_a_provider_that_refuses_the_connection_is_followed_by_the_next(http, system):
+    status, headers, _ = await ask(http, system, model="refusing", stream=True)
+    assert status == 200
+    assert headers["x-router-model"] == "gone/away"
+    assert headers["x-served-model"] == "fake/second"
+
+
+async def test_a_provider_that_stays_silent_is_followed_by_the_next_after_the_first_byte_timeout(http, system):
+    system.provider.script["first"] = fake.silence
+    status, headers, body = await ask(http, system, stream=True)
+    assert (status, body) == (200, b"".join(fake.EVENTS))
+    assert headers["x-served-model"] == "fake/second"
+
+
+@pytest.mark.parametrize("events", [1, 2])
+@pytest.mark.parametrize("abort", [True, False])
+async def test_a_stream_that_is_cut_ends_in_an_error_event_and_never_cleanly(http, system, events, abort):
+    system.provider.script["first"] = fake.cut_after(events, abort=abort)
+    status, _, body = await ask(http, system, stream=True)
+    assert status == 200
+    came, _, last = body.rstrip(b"\n").rpartition(b"\n\n")
+    assert b"".join(fake.EVENTS).startswith(came)
+    error = json.loads(last.removeprefix(b"data: "))["error"]
+    assert error["code"] == "stream_truncated"
+    assert "ask again" in error["message"]
+    assert b"[DONE]" not in body
+
+
+async def test_a_stream_that_stalls_ends_in_an_error_event(http, system):
+    async def stall(request, body):
+        response = await fake.stream(request, fake.EVENTS[:1])
+        await asyncio.Event().wait()
+        return response
+
+    system.provider.script["first"] = stall
+    _, _, body = await ask(http, system, stream=True)
+    assert b'"code": "stream_idle_timeout"' in body
+    assert b"[DONE]" not in body
+
+
+@pytest.mark.parametrize(
+    ("upstream", "status", "kind"),
+    [
+        (400, 400, "invalid_request_error"),
+        (401, 401, "authentication_error"),
+        (402, 400, "invalid_request_error"),
+        (403, 400, "invalid_request_error"),
+        (404, 404, "invalid_request_error"),
+        (413, 400, "invalid_request_error"),
+        (422, 400, "invalid_request_error"),
+        (429, 429, "rate_limit_error"),
+        (500, 503, "service_unavailable"),
+        (503, 503, "service_unavailable"),
+        (529, 503, "service_unavailable"),
+    ],
+)
+async def test_an_upstream_error_arrives_as_one_that_aider_handles_rightly(http, system, upstream, status, kind):
+    text = "no: see https://example.com/help and key sk-abcdefghijkl"
+    system.provider.script = dict.fromkeys(("first", "second"), fake.refuse(upstream, text, retry_after="7"))
+    code, headers, body = await ask(http, system)
+    error = json.loads(body)["error"]
+    assert (code, error["type"]) == (status, kind)
+    assert "https:" not in error["message"]
+    assert "sk-abc" not in error["message"]
+    assert ("retry-after" in headers) == (status in (429, 503))
+
+
+async def test_an_error_page_is_told_as_one_and_not_relayed(http, system):
+    system.provider.script = dict.fromkeys(("first", "second"), fake.page(200))
+    for stream in (False, True):
+        code, _, body = await ask(http, system, stream=stream)
+        assert code == 503
+        assert json.loads(body)["error"]["code"] == "bad_upstream_response"
+
+
+async def test_too_much_context_for_every_model_is_told_in_the_words_clients_know(http, system):
+    request = {"model": "auto", "messages": [{"role": "user", "content": "word " * 800_000}]}
+    sent = io.BytesIO(json.dumps(request).encode())
+    async with http.post(system.url + "/v1/chat/completions", data=sent) as answer:
+        code, error = answer.status, (await answer.json())["error"]
+    assert (code, error["code"]) == (400, "context_length_exceeded")
+    assert error["message"].startswith("This model's maximum context length is 900000 tokens")
+    assert system.provider.seen == []
+
+
+@pytest.mark.parametrize("name", ["nope", "gw/auto", "router:cost", "", "openai/gpt-5.2"])
+async def test_an_unknown_model_is_a_404_that_names_what_can_be_asked_for(http, system, name):
+    code, _, body = await ask(http, system, model=name)
+    error = json.loads(body)["error"]
+    assert (code, error["code"]) == (404, "model_not_found")
+    assert "auto-weak" in error["message"]
+    if name.startswith("openai/"):
+        assert "set OPENAI_API_KEY" in error["message"]
+
+
+async def test_a_model_asked_for_by_name_is_served_as_asked_and_not_failed_over(http, system):
+    status, headers, _ = await ask(http, system, model="fake/not-in-the-catalogue")
+    assert status == 200
+    assert headers["x-router-source"] == "requested"
+    assert system.provider.models_tried() == ["not-in-the-catalogue"]
+    system.provider.reset()
+    system.provider.script["second"] = fake.refuse(500)
+    status, _, _ = await ask(http, system, model="fake/second")
+    assert status == 503
+    assert system.provider.models_tried() == ["second"]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "not JSON"),
+        (b"[1]", "expected `object`"),
+        (b'{"model":"auto"}', "messages is missing"),
+        (b'{"model":1,"messages":[]}', "model is wrong"),
+        (b'{"model":"auto","messages":[]}', "messages is empty"),
+        (b'{"model":"auto","messages":[{"content":"x"}]}', "messages[0].role is missing"),
+        (b'{"model":"auto","messages":[{"role":"user","content":3}]}', "messages[0].content is wrong"),
+        (b'{"model":"auto","messages":[{"role":"user","content":"\xff"}]}', ""),
+        (b'{"model":"auto","stream":"yes","messages":[{"role":"user"}]}', "stream is wrong"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_a_400_that_names_the_field(http, system, body, says):
+    async with http.post(system.url + "/v1/chat/completions", data=body) as answer:
+        error = (await answer.json())["error"]
+    assert (answer.status, error["type"]) == (400, "invalid_request_error")
+    assert says in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "conversation"),
+    [
+        ("/v1/chat/completions", None),
+        ("/chat/completions", None),
+        ("/s/abc-1/v1/chat/completions", "abc-1"),
+        ("/s/abc-2/chat/completions", "abc-2"),
+        ("/v1?session=q1/chat/completions", "q1"),
+    ],
+)
+async def test_every_base_url_that_aider_uses_is_served_and_may_name_the_conversation(http, system, path, conversation):
+    status, headers, _ = await ask(http, system, path)
+    assert status == 200
+    assert conversation is None or headers["x-router-conversation-id"] == conversation
+
+
+@pytest.mark.parametrize("name", ["OpenAI-Project", "x-session-id"])
+async def test_a_header_may_name_the_conversation(http, system, name):
+    async with http.post(
+        system.url + "/v1/chat/completions", json={"model": "auto", "messages": MESSAGES}, headers={name: "my-session"}
+    ) as answer:
+        assert answer.headers["x-router-conversation-id"] == "my-session"
+
+
+async def test_models_lists_the_profiles_and_the_models_that_can_be_reached(http, system):
+    for path in ("/v1/models", "/models"):
+        async with http.get(system.url + path) as answer:
+            listed = {entry["id"]: entry for entry in (await answer.json())["data"]}
+        assert {"auto", "auto-weak", "auto-editor", "auto-architect", "fake/first"} <= set(listed)
+        assert listed["fake/first"]["context_length"] == 900_000
+        assert "openai/gpt-5.2" not in listed
+
+
+async def test_health_and_readiness_answer(http, system):
+    for path in ("/healthz", "/readyz"):
+        async with http.get(system.url + path) as answer:
+            assert (answer.status, (await answer.json())["status"]) == (200, "ok")
+
+
+async def test_an_unknown_path_or_method_is_told_in_openai_form(http, system):
+    async with http.get(system.url + "/v1/chat/completions") as answer:
+        assert answer.status == 405
+        assert "POST" in answer.headers["allow"]
+        assert (await answer.json())["error"]["type"] == "invalid_request_error"
+    async with http.post(system.url + "/v1/proxy/chat/completions") as answer:
+        assert answer.status == 404
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_delivery_is_reported_to_the_router(http, system, stream):
+    _, headers, _ = await ask(http, system, stream=stream)
+    request = pb.ExplainDecisionRequest(decision_id=headers["x-router-decision-id"])
+
+    def reported() -> list[dict]:
+        return MessageToDict(call(system.router_port, "ExplainDecision", request)).get("outcomes", [])
+
+    await asyncio.to_thread(wait_until, lambda: bool(reported()), "the report at the router")
+    (outcome,) = reported()
+    assert outcome["outcome"] == "OUTCOME_COMPLETED"
+    assert outcome["servedModel"] == "fake/first"
+    assert (outcome["inputTokens"], outcome["outputTokens"]) == (11, 7)
+
+
+async def test_a_client_that_leaves_before_the_first_byte_frees_the_work(http, system):
+    system.provider.script = dict.fromkeys(("first", "second"), fake.silence)
+    with pytest.raises(asyncio.TimeoutError):
+        async with asyncio.timeout(0.5):
+            await ask(http, system, stream=True)
+    await asyncio.to_thread(wait_until, lambda: bool(log_events(system.edge, "client_gone")), "the edge noticed")
+    await asyncio.to_thread(wait_until, system.provider.seen[0].closed.is_set, "the provider was let go", 5)
+
+
+async def test_without_a_router_the_default_order_serves_and_says_so(http, system, portkey, edge_config):
+    port = free_port()
+    edge = start_edge(
+        port,
+        EDGE_ROUTER=f"dns:///127.0.0.1:{free_port()}",
+        EDGE_CONFIG=str(edge_config),
+        PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
+    )
+    alone = System(f"http://127.0.0.1:{port}", 0, system.provider, system.router, edge)
+    try:
+        status, headers, _ = await ask(http, alone)
+        assert status == 200
+        assert headers["x-router-source"] == "edge_default"
+        assert headers["x-served-model"] == "fake/second"
+        assert "no decision" in headers["x-router-reason"]
+        status, headers, _ = await ask(http, alone, model="fake/first")
+        assert (status, headers["x-router-source"]) == (200, "requested")
+        status, _, _ = await ask(http, alone, model="unknown")
+        assert status == 404
+    finally:
+        edge.stop()
+
+
+async def test_without_portkey_the_client_is_told_to_try_again(http, system, edge_config):
+    port = free_port()
+    edge = start_edge(
+        port,
+        EDGE_ROUTER=f"dns:///127.0.0.1:{system.router_port}",
+        EDGE_CONFIG=str(edge_config),
+        PORTKEY_BASE_URL=f"http://127.0.0.1:{free_port()}/v1",
+    )
+    try:
+        status, headers, body = await ask(http, System(f"http://127.0.0.1:{port}", 0, system.provider, system.router, edge))
+        assert (status, headers["retry-after"]) == (503, "1")
+        assert "PORTKEY_BASE_URL" in json.loads(body)["error"]["message"]
+    finally:
+        edge.stop()
+
+
+async def test_no_prompt_and_no_key_stands_in_a_log(http, system):
+    headers = {"authorization": "Bearer sentinel-key-12345"}
+    body = {"model": "auto", "messages": [{"role": "user", "content": "sentinel prompt 67890"}]}
+    async with http.post(system.url + "/v1/chat/completions", json=body, headers=headers) as answer:
+        request_id = answer.headers["x-request-id"]
+    await asyncio.to_thread(wait_until, lambda: request_id in system.edge.text(), "the log line")
+    for process in (system.edge, system.router):
+        assert "sentinel" not in process.text()

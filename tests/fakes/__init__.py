@@ -1,0 +1,1 @@
+"""Stand-ins for what cannot be reached: hosted APIs, on real sockets."""

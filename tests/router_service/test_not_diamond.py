@@ -1,0 +1,155 @@
+"""Not Diamond, however it answers: the router decides in time, with the right source and a reason that says why."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from protos.router.v1 import router_pb2 as pb
+from tests.fakes import not_diamond as fake
+from tests.processes import SHARED, Process, free_port, start_router
+from tests.router_service.calls import call, select
+
+BUDGET = 0.5
+# What a loaded machine may add to a bounded wait.
+SLACK = 1.0
+CANDIDATES = {"models": ["openai/gpt-6.1-sol", "anthropic/claude-sonnet-5-5", "google/gemini-3.8-flash"]}
+MESSAGES = [{"role": "system", "text": "Act as an expert."}, {"role": "user", "text": "fix the bug"}]
+
+
+@pytest.fixture(scope="module")
+def hosted() -> Iterator[fake.FakeNotDiamond]:
+    server = fake.FakeNotDiamond()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def router(hosted: fake.FakeNotDiamond) -> Iterator[tuple[int, Process]]:
+    port = free_port()
+    process = start_router(
+        port,
+        NOT_DIAMOND_API_KEY="sk-sentinel-nd",
+        NOTDIAMOND_BASE_URL=hosted.url,
+        ROUTER_NOT_DIAMOND_BUDGET_SECONDS=str(BUDGET),
+    )
+    yield port, process
+    process.stop()
+
+
+def decide(port: int, **more: object) -> pb.SelectModelResponse:
+    return select(port, candidates=CANDIDATES, messages=MESSAGES, purpose="PURPOSE_CODE", **more)
+
+
+def test_a_good_recommendation_is_followed_and_the_others_stay_as_alternatives(hosted, router):
+    port, _ = router
+    hosted.answer = fake.recommend("google", "gemini-3.8-flash")
+    decision = decide(port)
+    assert decision.model == decision.ranking[0].model == "google/gemini-3.8-flash"
+    assert decision.source == pb.DECISION_SOURCE_NOT_DIAMOND
+    assert {entry.model for entry in decision.ranking} == set(CANDIDATES["models"])
+    assert decision.not_diamond_session_id == "sess-1"
+    assert decision.reason.startswith("Not Diamond recommended google/gemini-3.8-flash among 3 candidates")
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (fake.reply(200, b"<html>hello</html>", "text/html"), "was not JSON"),
+        (fake.reply(200, b"not json"), "could not be read"),
+        (fake.reply(200, b""), ""),
+        (fake.document({"providers": [], "session_id": "s"}), "recommended no model"),
+        (fake.document({}), "named no providers"),
+        (fake.document({"providers": None, "session_id": None}), "named no providers"),
+        (fake.document({"providers": "openai"}), "named no providers"),
+        (fake.document({"providers": [{}], "session_id": "s"}), "named no model"),
+        (fake.document({"providers": [{"provider": "openai"}], "session_id": "s"}), "named no model"),
+        (fake.document([1, 2]), ""),
+        (fake.document(None), ""),
+        (fake.recommend("openai", "gpt-nobody-asked-for"), "which is not a candidate"),
+        (fake.recommend("azure", "gpt-6.1-sol"), "which is not a candidate"),
+        (fake.drip, "no answer within"),
+        (fake.hang, "no answer within"),
+        (fake.reset, "connection to it failed"),
+        (fake.reply(401, b'{"detail":"requestID=1, Could not find valid API key"}'), "check NOT_DIAMOND_API_KEY"),
+        (fake.reply(400, b'{"detail":"Messages format invalid."}'), "HTTP 400"),
+        (fake.reply(404, b'{"detail":"Preference ID p not found"}'), "HTTP 404"),
+        (fake.reply(422, b"{}"), "HTTP 422"),
+        (fake.reply(429, b"{}", retry_after="30"), "rate limit"),
+        (fake.reply(500, b"oops", "text/plain"), "HTTP 500"),
+    ],
+)
+def test_any_other_answer_leaves_the_decision_to_the_local_policy_in_time(hosted, router, answer, says):
+    port, _ = router
+    hosted.answer = answer
+    started = time.monotonic()
+    decision = decide(port)
+    elapsed = time.monotonic() - started
+    assert elapsed < BUDGET + SLACK
+    assert decision.source == pb.DECISION_SOURCE_LOCAL
+    assert decision.model in CANDIDATES["models"]
+    assert decision.reason.startswith("Not Diamond was of no help (")
+    assert says in decision.reason
+
+
+def test_a_short_deadline_of_the_caller_shortens_the_budget(hosted, router):
+    port, _ = router
+    hosted.answer = fake.hang
+    decision = select(port, timeout=0.3, candidates=CANDIDATES, messages=MESSAGES)
+    assert decision.source == pb.DECISION_SOURCE_LOCAL
+
+
+def test_the_trace_tells_what_not_diamond_said_and_how_long_it_took(hosted, router):
+    port, _ = router
+    hosted.answer = fake.reply(401, b"{}")
+    decision = decide(port)
+    trace = call(port, "ExplainDecision", pb.ExplainDecisionRequest(decision_id=decision.decision_id)).not_diamond
+    assert "check NOT_DIAMOND_API_KEY" in trace.problem
+    assert trace.elapsed.ToNanoseconds() > 0
+
+
+@pytest.mark.parametrize("purpose", ["PURPOSE_COMMIT", "PURPOSE_SUMMARY", "PURPOSE_CACHE_PING"])
+def test_housekeeping_is_never_sent_to_not_diamond(hosted, router, purpose):
+    port, _ = router
+    asked = len(hosted.seen)
+    assert select(port, profile="auto", purpose=purpose, messages=MESSAGES).source == pb.DECISION_SOURCE_LOCAL
+    assert len(hosted.seen) == asked
+
+
+def test_the_request_has_the_recorded_form_and_trade_off_and_preference_exclude_each_other(hosted, router):
+    port, _ = router
+    hosted.answer = fake.recommend("google", "gemini-3.8-flash")
+    decide(port, costQualityTradeoff=7)
+    line, headers, body = hosted.seen[-1]
+    assert line == "POST /v2/modelRouter/modelSelect HTTP/1.1"
+    assert headers["authorization"] == "Bearer sk-sentinel-nd"
+    assert body["cost_quality_tradeoff"] == 7
+    assert body["messages"] == [{"role": turn["role"], "content": turn["text"]} for turn in MESSAGES]
+    assert {"provider", "model", "context_length", "input_price", "output_price"} == set(body["llm_providers"][0])
+    decide(port, preferenceId="pref-1")
+    body = hosted.seen[-1][2]
+    assert body["preference_id"] == "pref-1"
+    assert "cost_quality_tradeoff" not in body
+    assert None not in body.values()
+
+
+def test_the_request_has_no_field_that_the_recorded_calls_do_not_have(hosted, router):
+    records = SHARED / "notdiamond_wire"
+    if not records.is_dir():
+        pytest.skip(f"no recorded calls at {records}")
+    recorded: dict[str, object] = {}
+    for path in records.glob("*_select_*.json"):
+        recorded |= json.loads(path.read_text())["body_json"] or {}
+    port, _ = router
+    hosted.answer = fake.recommend("google", "gemini-3.8-flash")
+    decide(port)
+    assert set(hosted.seen[-1][2]) <= set(recorded)
+
+
+def test_neither_the_key_nor_the_prompt_stands_in_the_log(hosted, router):
+    port, process = router
+    hosted.answer = fake.reply(401, b'{"detail":"bad key sk-sentinel-nd"}')
+    decide(port)
+    assert "sentinel" not in process.text()
+    assert "fix the bug" not in process.text()
