@@ -43,7 +43,7 @@ class _Choice(msgspec.Struct):
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = msgspec.Raw()
 
 
 _chunk = msgspec.json.Decoder(_Chunk)
@@ -102,7 +102,7 @@ class StreamObserver:
             self._note(chunk)
 
     def _note(self, chunk: _Chunk) -> None:
-        if chunk.error is not None and bytes(chunk.error) != b"null":
+        if bytes(chunk.error) not in (b"", b"null"):
             self.failed = True
         for choice in chunk.choices or ():
             if choice.finish_reason:

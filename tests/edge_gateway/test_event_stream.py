@@ -1,0 +1,82 @@
+"""The observer relays every byte of a whole stream, in whatever pieces it comes, and nothing of a broken event."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_gateway.event_stream import MAX_EVENT_BYTES, EventTooLarge, StreamObserver, Usage, usage_of
+
+EVENTS = st.lists(
+    st.one_of(
+        st.just(b": comment"),
+        st.builds(
+            lambda text: b"data: " + json.dumps({"choices": [{"delta": {"content": text}}]}, ensure_ascii=False).encode(),
+            st.text(st.characters(exclude_categories=("Cs",)), max_size=20),
+        ),
+        st.just(b"event: x\ndata: not json"),
+        st.just(b'data: {"choices": 7}'),
+    ),
+    max_size=8,
+)
+FINISH = b'data: {"choices":[{"finish_reason":"stop"}]}'
+
+
+def pieces(whole: bytes, cuts: list[int]) -> list[bytes]:
+    edges = sorted({0, len(whole), *(cut % (len(whole) + 1) for cut in cuts)})
+    return [whole[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+
+
+@given(EVENTS, st.sampled_from([b"\n\n", b"\r\n\r\n", b"\r\r"]), st.lists(st.integers(0, 10_000), max_size=12), st.booleans())
+def test_a_whole_stream_is_relayed_byte_for_byte_in_any_pieces(events, boundary, cuts, ends_in_boundary):
+    whole = boundary.join([*events, FINISH, b"data: [DONE]"]) + (boundary if ends_in_boundary else b"")
+    observer = StreamObserver()
+    relayed = b"".join(observer.feed(piece) for piece in pieces(whole, cuts)) + observer.rest()
+    assert relayed == whole
+    assert observer.complete
+    assert observer.finish_reason == "stop"
+
+
+@given(EVENTS, st.lists(st.integers(0, 10_000), max_size=12), st.integers(1, 40))
+def test_a_cut_stream_is_incomplete_and_no_half_event_is_relayed(events, cuts, kept):
+    whole = b"".join(event + b"\n\n" for event in events)
+    cut = whole + FINISH[: min(kept, len(FINISH) - 10)]
+    observer = StreamObserver()
+    relayed = b"".join(observer.feed(piece) for piece in pieces(cut, cuts)) + observer.rest()
+    assert relayed == whole
+    assert not observer.complete
+
+
+@pytest.mark.parametrize(
+    ("event", "complete"),
+    [
+        (b"data: [DONE]\n\n", True),
+        (b"data:[DONE]\n\n", True),
+        (b'data: {"choices":[{"finish_reason":"length"}]}\n\n', True),
+        (b'data: {"error":{"message":"overloaded"}}\n\n', True),
+        (b'data: {"error":null,"choices":[{"finish_reason":null}]}\n\n', False),
+        (b'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n', False),
+        (b": [DONE]\n\n", False),
+    ],
+)
+def test_a_stream_is_complete_when_the_model_or_the_provider_said_so(event, complete):
+    observer = StreamObserver()
+    observer.feed(event)
+    assert observer.complete is complete
+
+
+def test_usage_is_read_from_the_stream_and_from_a_plain_answer():
+    usage = b'{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4}}}'
+    observer = StreamObserver()
+    observer.feed(b"data: " + usage + b"\n\n")
+    assert observer.usage == usage_of(usage) == Usage(9, 2, 4)
+    assert usage_of(b'{"error":"x"}') is None
+    assert usage_of(b"<html>") is None
+
+
+def test_an_event_without_end_is_given_up():
+    observer = StreamObserver()
+    with pytest.raises(EventTooLarge):
+        for _ in range(5):
+            observer.feed(b"x" * (MAX_EVENT_BYTES // 4 + 1))

@@ -1,0 +1,37 @@
+"""A wrong setting stops the edge with a sentence that names it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.processes import ROOT
+
+
+@pytest.mark.parametrize(
+    ("env", "toml", "says"),
+    [
+        ({"EDGE_LISTEN": "8080"}, "", "EDGE_LISTEN: '8080' is not HOST:PORT"),
+        ({"EDGE_IDLE_TIMEOUT_SECONDS": "-1"}, "", "EDGE_IDLE_TIMEOUT_SECONDS"),
+        ({"EDGE_CONFIG": "/nowhere.toml"}, "", "EDGE_CONFIG: /nowhere.toml cannot be read"),
+        ({}, "[providers.mine]\nsluggish = 1", "providers.mine.slug: Field required"),
+        ({}, "not toml", "is not TOML"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path, env, toml, says):
+    if toml:
+        path = tmp_path / "edge.toml"
+        path.write_text(toml)
+        env = {**env, "EDGE_CONFIG": str(path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_gateway"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
