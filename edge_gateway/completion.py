@@ -136,13 +136,15 @@ class Completion:
         usable = tuple(model for model in decision.ranking if model.split("/", 1)[0] in self._providers)
         if not usable or usable[0] != decision.ranking[0]:
             return self._default(question, f"it chose {decision.ranking[0]}, which cannot be reached")
-        return Decision(decision.id, True, usable, decision.source, decision.reason)
+        return replace(decision, ranking=usable)
 
     def _default(self, question: Question, problem: str) -> Decision:
         telemetry.problem("router_unavailable", problem=problem)
         own_id = f"edge_{uuid.uuid4().hex}"
         if question.model:
-            return Decision(own_id, False, (question.model,), "requested", "asked for by name; the router was not available")
+            return Decision(
+                own_id, False, (question.model,), "requested", "asked for by name; the router was not available"
+            )
         known = self._router.offer.profiles.get(question.profile)
         order = known.candidates if known else self._default_order.get(question.profile)
         if order is None:

@@ -19,6 +19,7 @@ class ProviderEntry(BaseModel):
     base_url: str = ""
     verbatim: bool = False
     appends_version: bool = False
+    stand_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Provider:
 def reachable(
     entries: Mapping[str, ProviderEntry], shipped: Mapping[str, ProviderEntry], environment: Mapping[str, str]
 ) -> dict[str, Provider]:
-    """The providers whose key, or address where no key is needed, is at hand."""
+    """The providers whose key, or address where no key is needed, is at hand; a stand-in only where no other is."""
     found = {}
     for name, entry in entries.items():
         api_key = environment.get(entry.key, "") if entry.key else ""
@@ -58,7 +59,8 @@ def reachable(
             own_host=own_host,
             appends_version=entry.appends_version,
         )
-    return found
+    real = {name: provider for name, provider in found.items() if not entries[name].stand_in}
+    return real or found
 
 
 def missing_key_hint(name: str, entries: Mapping[str, ProviderEntry]) -> str:

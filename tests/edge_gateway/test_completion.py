@@ -43,7 +43,13 @@ async def test_a_streamed_completion_comes_back_byte_for_byte_with_the_same_head
 
 
 async def test_the_provider_receives_what_was_sent_but_for_the_model(http, system):
-    sent = {"seed": 7, "unheard_of": {"deep": [1, 2.5, None, "ü"]}, "top_k": 3, "temperature": 0, "reasoning_effort": "low"}
+    sent = {
+        "seed": 7,
+        "unheard_of": {"deep": [1, 2.5, None, "ü"]},
+        "top_k": 3,
+        "temperature": 0,
+        "reasoning_effort": "low",
+    }
     await ask(http, system, **sent)
     assert system.provider.seen[0].body == {"model": "first", "messages": MESSAGES, **sent}
 
@@ -305,7 +311,9 @@ async def test_without_portkey_the_client_is_told_to_try_again(http, system, edg
         PORTKEY_BASE_URL=f"http://127.0.0.1:{free_port()}/v1",
     )
     try:
-        status, headers, body = await ask(http, System(f"http://127.0.0.1:{port}", 0, system.provider, system.router, edge))
+        status, headers, body = await ask(
+            http, System(f"http://127.0.0.1:{port}", 0, system.provider, system.router, edge)
+        )
         assert (status, headers["retry-after"]) == (503, "1")
         assert "PORTKEY_BASE_URL" in json.loads(body)["error"]["message"]
     finally:

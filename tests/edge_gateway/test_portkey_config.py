@@ -9,7 +9,12 @@ from edge_gateway.providers import reachable
 from edge_gateway.settings import load_config
 
 PLAIN = frozenset({"model", "messages", "stream", "temperature"})
-KEYS = {"OPENAI_API_KEY": "k-o", "ANTHROPIC_API_KEY": "k-a", "DEEPSEEK_API_KEY": "k-d", "EDGE_DEMO_URL": "http://127.0.0.1:9/v1"}
+KEYS = {
+    "OPENAI_API_KEY": "k-o",
+    "ANTHROPIC_API_KEY": "k-a",
+    "DEEPSEEK_API_KEY": "k-d",
+    "EDGE_DEMO_URL": "http://127.0.0.1:9/v1",
+}
 
 
 def make(*ranking, fields=PLAIN, keys=KEYS):
@@ -53,7 +58,9 @@ def test_models_of_unreachable_providers_are_left_out_and_the_chain_is_bounded()
         make("xai/grok-4.7")
 
 
-@pytest.mark.parametrize(("index", "model"), [("config.targets[1]", "openai/b"), ("", "openai/a"), ("targets[9]", "openai/a")])
+@pytest.mark.parametrize(
+    ("index", "model"), [("config.targets[1]", "openai/b"), ("", "openai/a"), ("targets[9]", "openai/a")]
+)
 def test_the_model_that_served_is_read_from_portkeys_index(index, model):
     made, _ = make("openai/a", "openai/b")
     assert made.served(index) == model

@@ -1,0 +1,45 @@
+# The only door for people and CI: `make help` lists what stands behind it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+STUBS := --python_out=. --mypy_out=. --grpc_python_out=. --mypy_grpc_out=.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
+
+.PHONY: help run test check containers protos release-contract lock setup dev aider
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## Install what is missing, start the whole system here, and say how to use it. Ctrl-C stops it.
+	@exec $(BIN)/python -m launcher
+
+test: dev aider ## Install what is missing and run the tests (those in containers excepted).
+	$(BIN)/python -m pytest -m "not containers"
+
+check: dev ## Run every check: format, lint, types, import contracts, the contract and its compatibility.
+	$(BIN)/pre-commit run --all-files --show-diff-on-failure
+
+containers: dev aider ## Build the images, start them with Docker Compose and run an Aider edit through them.
+	$(BIN)/python -m pytest -m containers -s
+
+protos: dev ## Generate the stubs from protos/.
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I. $(STUBS) protos/router/v1/router.proto
+
+release-contract: dev ## Take today's contract as the one that later changes must not break.
+	$(BIN)/buf build --exclude-source-info -o protos/released.binpb
+
+lock: dev ## Write requirements/*.txt and the gateway's lock anew.
+	$(LOCK) --group dev -o requirements/dev.txt
+	for group in run router_service edge_gateway demo; do \
+	  $(LOCK) --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; done
+	$(LOCK) --group aider -o requirements/aider.txt
+	cd portkey && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
+
+setup:
+	@scripts/bootstrap.sh run
+
+dev:
+	@scripts/bootstrap.sh dev
+
+aider:
+	@scripts/bootstrap.sh aider

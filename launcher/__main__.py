@@ -1,0 +1,63 @@
+"""`python -m launcher`: checks, starts everything, says how to use it, and stops it all at Ctrl-C."""
+
+import os
+import sys
+from datetime import date
+from pathlib import Path
+
+from launcher import node, ollama, ports
+from launcher.errors import LaunchError
+from launcher.processes import GATEWAY, Machine, addresses, plan
+from launcher.settings import Settings, parse_settings, read_environment
+from launcher.supervisor import Supervisor
+from launcher.welcome import welcome
+
+
+def main() -> int:
+    """Runs until it is stopped; the exit code is 0 if that was wished and 1 otherwise."""
+    root = Path(__file__).absolute().parent.parent
+    try:
+        _run(root)
+    except LaunchError as error:
+        print(error, file=sys.stderr, flush=True)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:
+        return 1  # nobody reads what we print any more
+    return 0
+
+
+def _run(root: Path) -> None:
+    settings = parse_settings(read_environment(root, os.environ))
+    machine = _look_around(settings, root)
+    ports.require_free(addresses(settings, machine))
+    processes = plan(settings, machine)
+    print(f"Starting {', '.join(process.name for process in processes)} ...", flush=True)
+
+    def when_ready() -> None:
+        sys.stdout.write(welcome(settings, machine))
+        sys.stdout.flush()
+
+    Supervisor(processes, root, when_ready).run()
+
+
+def _look_around(settings: Settings, root: Path) -> Machine:
+    models = ollama.installed_models(settings.ollama_url) if settings.gateway_is_near else []
+    return Machine(
+        root=root,
+        python=sys.executable,
+        node="" if settings.own_gateway else _node_for_gateway(root),
+        ollama_models=models,
+        ollama_catalog=ollama.write_catalog(root / "var", models, date.today()) if models else None,
+    )
+
+
+def _node_for_gateway(root: Path) -> str:
+    if not (root / GATEWAY).is_file():
+        raise LaunchError("The Portkey gateway is not installed; run `make run` or scripts/bootstrap.sh run.")
+    return node.find_node().executable
+
+
+if __name__ == "__main__":
+    sys.exit(main())

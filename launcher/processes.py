@@ -1,0 +1,150 @@
+"""Decides which processes run, with which command and environment: a key goes only where it is needed."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from launcher.ports import Address
+from launcher.settings import NOT_DIAMOND_KEYS, Settings
+
+# What any program may need on this machine: no key is among it.
+ORDINARY = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "NO_PROXY", "no_proxy"})
+TRUST = frozenset({"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"})
+PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"})
+PREFIXES = {
+    "router": ("ROUTER_", "NOT_DIAMOND_", "NOTDIAMOND_", "OTEL_", *PROXIES),
+    "portkey": ("PORTKEY_UPSTREAM_",),
+    "demo": ("DEMO_",),
+}
+GATEWAY = Path("portkey", "node_modules", "@portkey-ai", "gateway", "build", "start-server.js")
+GRPC_HEALTH = "grpc.health.v1"
+NEAR_HOSTS = ("localhost", "127.0.0.1", "::1", "host.docker.internal")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What was found here: the repository, Python, Node.js, Ollama's models and the file on them."""
+
+    root: Path
+    python: str
+    node: str = "node"
+    ollama_models: Sequence[str] = ()
+    ollama_catalog: Path | None = None
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process to start and how its readiness is asked."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    address: Address
+    health: str
+
+
+def runs_demo(settings: Settings, machine: Machine) -> bool:
+    """The demo models stand in where no real model can be reached, if the gateway can reach them."""
+    return settings.gateway_is_near and not settings.provider_keys and not machine.ollama_models
+
+
+def addresses(settings: Settings, machine: Machine) -> list[Address]:
+    """What must be free before anything is started."""
+    wanted = (
+        (settings.router, not settings.own_router),
+        (settings.portkey, not settings.own_gateway),
+        (settings.demo, runs_demo(settings, machine)),
+        (settings.edge, True),
+    )
+    return [address for address, needed in wanted if needed]
+
+
+def plan(settings: Settings, machine: Machine) -> list[Process]:
+    """The processes of this run, in the order in which each finds what it needs."""
+    builders = {
+        settings.router: _router,
+        settings.portkey: _portkey,
+        settings.demo: _demo,
+        settings.edge: _edge,
+    }
+    return [builders[address](settings, machine) for address in addresses(settings, machine)]
+
+
+def _router(settings: Settings, machine: Machine) -> Process:
+    configs = [settings.environment.get("ROUTER_CONFIG"), machine.ollama_catalog]
+    joined = os.pathsep.join(str(config) for config in configs if config)
+    environment = _environment(settings, "router") | {"ROUTER_LISTEN": _listen(settings.router)}
+    if joined:
+        environment["ROUTER_CONFIG"] = joined
+    command = (machine.python, "-m", "router_service")
+    return Process("router", command, environment, settings.router, GRPC_HEALTH)
+
+
+def _portkey(settings: Settings, machine: Machine) -> Process:
+    preload = str(machine.root / "portkey" / "preload.mjs")
+    server = str(machine.root / GATEWAY)
+    command = (machine.node, "--import", preload, server, "--headless", f"--port={settings.portkey.port}")
+    environment = _environment(settings, "portkey") | {
+        "NODE_ENV": "production",
+        "PORTKEY_HOST": settings.portkey.host,
+        **_trusted_hosts(settings, machine),
+    }
+    return Process("portkey", command, environment, settings.portkey, "/")
+
+
+def _demo(settings: Settings, machine: Machine) -> Process:
+    environment = _environment(settings, "demo") | {"DEMO_LISTEN": _listen(settings.demo)}
+    return Process("demo", (machine.python, "-m", "demo"), environment, settings.demo, "/healthz")
+
+
+def _edge(settings: Settings, machine: Machine) -> Process:
+    environment = _environment(settings, "edge")
+    environment |= {"EDGE_LISTEN": _listen(settings.edge), "EDGE_ROUTER": settings.edge_router}
+    if not settings.hosted_portkey:
+        environment["PORTKEY_BASE_URL"] = settings.portkey_base_url
+    if runs_demo(settings, machine):
+        environment["EDGE_DEMO_URL"] = f"http://{settings.demo.target}/v1"
+    if machine.ollama_models:
+        environment["EDGE_OLLAMA_URL"] = f"{settings.ollama_url}/v1"
+    return Process("edge", (machine.python, "-m", "edge_gateway"), environment, settings.edge, "/readyz")
+
+
+def _environment(settings: Settings, name: str) -> dict[str, str]:
+    """What of the user's environment the process gets, and what its output needs to arrive at once."""
+    variables = settings.environment.items()
+    if name == "edge":
+        # EDGE_CONFIG may name any variable as a provider's key, so the edge gets all but the router's keys.
+        allowed = {variable: value for variable, value in variables if variable not in NOT_DIAMOND_KEYS}
+    else:
+        allowed = {
+            variable: value
+            for variable, value in variables
+            if variable in ORDINARY | TRUST or variable.startswith(("LC_", *PREFIXES[name]))
+        }
+    return _near_unproxied(allowed) | {"PYTHONUNBUFFERED": "1"}
+
+
+def _near_unproxied(environment: dict[str, str]) -> dict[str, str]:
+    """gRPC sends even loopback through a proxy unless it is told not to."""
+    if not PROXIES & environment.keys():
+        return environment
+    named = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    spared = ",".join(part for part in (named, "127.0.0.1,localhost,::1") if part)
+    return {**environment, "no_proxy": spared, "NO_PROXY": spared}
+
+
+def _trusted_hosts(settings: Settings, machine: Machine) -> dict[str, str]:
+    """The gateway refuses a private address as a model's host unless it is named here."""
+    if named := settings.environment.get("TRUSTED_CUSTOM_HOSTS"):
+        return {"TRUSTED_CUSTOM_HOSTS": named}
+    ollama = urlsplit(settings.ollama_url).hostname
+    if not machine.ollama_models or ollama is None or ollama in NEAR_HOSTS:
+        return {}
+    return {"TRUSTED_CUSTOM_HOSTS": ",".join((*NEAR_HOSTS, ollama))}
+
+
+def _listen(address: Address) -> str:
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{host}:{address.port}"

@@ -1,0 +1,91 @@
+// Loaded before the open-source Portkey gateway (node --import) to mend three things it has no setting for:
+// it listens on every interface, gives up on an upstream's headers after 300 s, and reads an upstream's answer
+// to its end although the client has gone.
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { Server } from 'node:http';
+
+const host = process.env.PORTKEY_HOST || '127.0.0.1';
+const headersTimeoutS = positiveNumber('PORTKEY_UPSTREAM_HEADERS_TIMEOUT_S', 600);
+
+bindTo(host);
+const clientDeparture = followClients();
+globalThis.fetch = fetchForClient(globalThis.fetch, clientDeparture, await patientDispatcher(headersTimeoutS * 1000));
+hushGateway();
+
+function positiveNumber(name, fallback) {
+  const value = Number(process.env[name] || fallback);
+  if (!(value > 0)) {
+    console.error(`${name} must be a number of seconds above 0, not "${process.env[name]}".`);
+    process.exit(2);
+  }
+  return value;
+}
+
+/** Makes every HTTP server of this process listen on `address`, whatever form of listen() it uses. */
+function bindTo(address) {
+  const listen = Server.prototype.listen;
+  Server.prototype.listen = function (...args) {
+    const options = typeof args[0] === 'object' && args[0] !== null ? args[0] : { port: Number(args[0] ?? 0) };
+    this.once('listening', () => console.info(`listening on ${address} port ${this.address().port}`));
+    return listen.call(this, { ...options, host: address }, args.findLast((arg) => typeof arg === 'function'));
+  };
+}
+
+/** Runs each request in a context that holds a signal, aborted when its client leaves before the answer's end. */
+function followClients() {
+  const departure = new AsyncLocalStorage();
+  const emit = Server.prototype.emit;
+  Server.prototype.emit = function (event, ...args) {
+    if (event !== 'request') return emit.call(this, event, ...args);
+    const [, response] = args;
+    const controller = new AbortController();
+    response.once('close', () => {
+      if (!response.writableFinished) controller.abort(clientGone());
+    });
+    return departure.run(controller.signal, () => emit.call(this, event, ...args));
+  };
+  return departure;
+}
+
+// Not an AbortError: the gateway takes one for its own time-out and answers 408. Without a stack, because the
+// gateway logs it and it is no fault.
+function clientGone() {
+  const error = new Error('the client has gone; the upstream request was aborted');
+  error.name = 'ClientGone';
+  error.stack = undefined;
+  return error;
+}
+
+/** Node keeps its HTTP client to itself, but the first fetch leaves an instance behind, and that has the class. */
+async function patientDispatcher(timeoutMs) {
+  await fetch('data:,');
+  const agents = ['undici.globalDispatcher.2', 'undici.globalDispatcher.1'].map((name) => globalThis[Symbol.for(name)]);
+  const Agent = agents.find((agent) => agent?.constructor?.name === 'Agent')?.constructor;
+  if (Agent === undefined) {
+    console.error('The 300 s limit before upstream headers stays: this Node.js shows no HTTP agent to configure.');
+    return undefined;
+  }
+  return new Agent({ headersTimeout: timeoutMs, bodyTimeout: timeoutMs });
+}
+
+function fetchForClient(fetch, departure, dispatcher) {
+  return (input, init = {}) => {
+    const own = init.signal ?? (input instanceof Request ? input.signal : undefined);
+    const signals = [own, departure.getStore()].filter(Boolean);
+    return fetch(input, {
+      ...init,
+      ...(signals.length > 0 && { signal: AbortSignal.any(signals) }),
+      ...(dispatcher && { dispatcher }),
+    });
+  };
+}
+
+// The gateway's own lines to stdout are a greeting with an animation, and what a guardrail prints of a prompt's
+// body. Neither belongs into a log; its errors go to stderr.
+function hushGateway() {
+  console.log = () => {};
+  const write = process.stdout.write;
+  process.stdout.write = function (chunk, ...rest) {
+    return typeof chunk === 'string' && chunk.startsWith('\r') ? true : write.call(this, chunk, ...rest);
+  };
+}

@@ -1,0 +1,25 @@
+"""Asks a router whether it serves: `python -m router_service.probe [HOST:PORT]`, exit status 0 when it does."""
+
+import os
+import sys
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+SECONDS = 5
+
+
+def main() -> int:
+    """0 when the router says SERVING; by default the one that ROUTER_LISTEN starts on this machine."""
+    port = os.environ.get("ROUTER_LISTEN", "127.0.0.1:50051").rpartition(":")[2]
+    target = sys.argv[1] if len(sys.argv) > 1 else f"127.0.0.1:{port}"
+    with grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=SECONDS)
+        except grpc.RpcError:
+            return 1
+    return 0 if answer.status == health_pb2.HealthCheckResponse.SERVING else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
