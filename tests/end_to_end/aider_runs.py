@@ -56,7 +56,14 @@ class Repository:
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         }
         done = subprocess.run(
-            argv, cwd=self.folder, env=env, capture_output=True, text=True, timeout=110, check=False, stdin=subprocess.DEVNULL
+            argv,
+            cwd=self.folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
         return done.stdout + done.stderr
 
@@ -69,7 +76,9 @@ def repository(tmp_path: Path) -> Repository:
     home.mkdir()
     folder.mkdir()
     made = Repository(folder, home)
-    (home / ".gitconfig").write_text("[user]\nname = Test\nemail = test@example.invalid\n[init]\ndefaultBranch = main\n")
+    (home / ".gitconfig").write_text(
+        "[user]\nname = Test\nemail = test@example.invalid\n[init]\ndefaultBranch = main\n"
+    )
     made.git("init", "-q")
     return made
 
