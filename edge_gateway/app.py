@@ -20,6 +20,7 @@ from edge_gateway.outcomes import Outcomes
 from edge_gateway.portkey import Portkey
 from edge_gateway.providers import reachable
 from edge_gateway.router_client import RouterClient
+from edge_gateway.routing import Routing
 from edge_gateway.settings import Config, Settings
 
 SERVER_ERROR = 500
@@ -37,16 +38,9 @@ def create(settings: Settings, config: Config) -> FastAPI:
         router = RouterClient(settings.router, settings.router_deadline)
         outcomes = Outcomes(router)
         app.state.router = router
-        app.state.completion = Completion(
-            router,
-            portkey,
-            outcomes,
-            providers,
-            config.providers,
-            config.default_order,
-            settings.first_byte_timeout,
-            settings.routing_characters,
-        )
+        routing = Routing(router, providers, config.providers, config.default_order, settings.routing_characters)
+        app.state.routing = routing
+        app.state.completion = Completion(routing, portkey, outcomes, providers, settings.first_byte_timeout)
         refreshing = asyncio.create_task(router.keep_refreshing())
         telemetry.event("listening", address=settings.listen, router=settings.router, providers=sorted(providers))
         yield

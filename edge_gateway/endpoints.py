@@ -12,9 +12,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from edge_gateway import telemetry
-from edge_gateway.completion import Call, Completion
+from edge_gateway.call import Call
+from edge_gateway.completion import Completion
 from edge_gateway.errors import NOT_FOUND, GatewayError, invalid_request
 from edge_gateway.router_client import RouterClient
+from edge_gateway.routing import Routing
 
 Result = TypeVar("Result")
 # The client left before it was answered; nobody sees this status but the log.
@@ -54,7 +56,7 @@ async def chat_completions_after_query(request: Request) -> Response:
 @surface.get("/s/{session}/v1/models")
 async def models(request: Request, session: str = "") -> Response:
     """The profiles, and the models that can be asked for by name."""
-    completion: Completion = request.app.state.completion
+    routing: Routing = request.app.state.routing
     router: RouterClient = request.app.state.router
     offer, providers = router.offer, request.app.state.providers
     created = int(request.app.state.started)
@@ -62,7 +64,7 @@ async def models(request: Request, session: str = "") -> Response:
         {"id": name, "object": "model", "created": created, "owned_by": "router", "description": description}
         for name, description in (
             [(p.name, p.description) for p in offer.profiles.values()]
-            or [(name, "served by the default order") for name in completion.profiles()]
+            or [(name, "served by the default order") for name in routing.profiles()]
         )
     ]
     named = [

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
+from edge_gateway.decisions import Decision, ModelFacts, Offer, ProfileFacts, Question
 from edge_gateway.errors import context_exceeded, no_candidate, unknown_model
 from protos.router.v1 import router_pb2 as pb
 from protos.router.v1 import router_pb2_grpc
@@ -58,65 +57,6 @@ _OPTIONS: list[tuple[str, Any]] = [
 
 class RouterUnavailable(Exception):
     """The router gave no usable answer; the text says which status."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What the router is told of a request; exactly one of profile and model is set."""
-
-    purpose: str
-    edit_format: str
-    conversation_id: str
-    turns: Sequence[tuple[str, str]]
-    input_tokens: int
-    output_tokens: int
-    vision: bool
-    tools: bool
-    json: bool
-    available_providers: Sequence[str]
-    previous_outcome: str
-    profile: str = ""
-    model: str = ""
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What the router decided, or what stands in for it; the ranking starts with the chosen model."""
-
-    id: str
-    made_by_router: bool
-    ranking: tuple[str, ...]
-    source: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
-    """A model of the router's catalogue, as /v1/models shows it."""
-
-    id: str
-    context_tokens: int
-    max_output_tokens: int
-    input_usd_per_mtok: float
-    output_usd_per_mtok: float
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileFacts:
-    """A profile of the router, its candidates in the order that serves when it cannot be asked."""
-
-    name: str
-    description: str
-    candidates: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What the router offers."""
-
-    profiles: Mapping[str, ProfileFacts]
-    models: Mapping[str, ModelFacts]
 
 
 class RouterClient:

@@ -35,10 +35,10 @@ def test_the_ranking_becomes_a_fallback_chain_in_its_order():
 
 
 def test_a_provider_with_a_form_of_its_own_is_translated_under_its_own_address():
-    made, config = make("anthropic/claude-sonnet-5-5", "openai/gpt-5.2", "demo/large")
+    made, config = make("anthropic/claude-sonnet-5-5", "openai/gpt-5.2", "ollama/qwen")
     assert made.route == TRANSLATED_ROUTE
     assert [target["provider"] for target in config["targets"]] == ["anthropic", "openai", "openai"]
-    assert [target.get("custom_host") for target in config["targets"]] == [None, None, KEYS["EDGE_DEMO_URL"]]
+    assert [target.get("custom_host") for target in config["targets"]] == [None, None, KEYS["EDGE_OLLAMA_URL"]]
 
 
 def test_a_mixed_chain_is_kept_whole_only_while_no_field_of_the_request_is_lost():
@@ -71,3 +71,15 @@ def test_the_longest_chain_fits_portkeys_header_limit():
     ranking = [f"{name}/{'m' * 80}" for name in load_config("").providers]
     made, _ = make(*ranking, keys=keys)
     assert len(made.config) < 12_000
+
+
+def test_the_demo_models_stand_in_only_while_no_other_provider_is_reachable():
+    entries = load_config("").providers
+    demo = {"EDGE_DEMO_URL": "http://127.0.0.1:9/v1"}
+    assert set(reachable(entries, entries, demo)) == {"demo"}
+    assert set(reachable(entries, entries, {**demo, "XAI_API_KEY": "k"})) == {"xai"}
+
+
+def test_a_provider_does_not_show_its_key_when_it_is_printed():
+    entries = load_config("").providers
+    assert "sentinel" not in repr(reachable(entries, entries, {"OPENAI_API_KEY": "sentinel"}))

@@ -1,0 +1,44 @@
+"""One request on its way through the edge: what came, what is known of it so far, and what goes back."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+LONGEST_VALUE = 300
+
+
+@dataclass(slots=True)
+class Call:
+    """One request as it came, and the response headers that grow with what is known of it."""
+
+    body: bytes
+    request_headers: Mapping[str, str]
+    base_url_session: str = ""
+    started: float = field(default_factory=time.monotonic)
+    headers: dict[str, str] = field(default_factory=dict)
+    requested_model: str = ""
+
+    def __post_init__(self) -> None:
+        self.headers["x-request-id"] = f"req_{uuid.uuid4().hex}"
+
+    def elapsed(self) -> float:
+        """Seconds since the request came."""
+        return time.monotonic() - self.started
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What goes back: headers, and either a whole body or a stream."""
+
+    media_type: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+    stream: AsyncIterator[bytes] | None = None
+
+
+def header_value(text: str) -> str:
+    """The text as a header may carry it: printable ASCII on one line, clipped."""
+    return "".join(char if " " <= char <= "~" else " " for char in text)[:LONGEST_VALUE].strip()

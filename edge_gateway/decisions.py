@@ -1,0 +1,65 @@
+"""The edge's words for what it asks of the router and gets back, free of protobuf."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the router is told of a request; exactly one of profile and model is set."""
+
+    purpose: str
+    edit_format: str
+    conversation_id: str
+    turns: Sequence[tuple[str, str]]
+    input_tokens: int
+    output_tokens: int
+    vision: bool
+    tools: bool
+    json: bool
+    available_providers: Sequence[str]
+    previous_outcome: str
+    profile: str = ""
+    model: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the router decided, or what stands in for it; the ranking starts with the chosen model."""
+
+    id: str
+    made_by_router: bool
+    ranking: tuple[str, ...]
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """A model of the router's catalogue, as /v1/models shows it."""
+
+    id: str
+    context_tokens: int
+    max_output_tokens: int
+    input_usd_per_mtok: float
+    output_usd_per_mtok: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileFacts:
+    """A profile of the router, its candidates in the order that serves when it cannot be asked."""
+
+    name: str
+    description: str
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the router offers."""
+
+    profiles: Mapping[str, ProfileFacts]
+    models: Mapping[str, ModelFacts]

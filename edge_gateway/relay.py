@@ -1,0 +1,71 @@
+"""Relays an answer's bytes as they came, and tells the truth about its end: what broke off is never passed off as whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+
+from edge_gateway import errors
+from edge_gateway.event_stream import EventTooLarge, StreamObserver, Usage, usage_of
+from edge_gateway.portkey import BrokenOff, Stalled, Upstream
+
+EVENT_STREAM, JSON = "text/event-stream", "application/json"
+# What of a provider's headers goes on: its own account of time and limits.
+PASSED_HEADERS = ("openai-processing-ms", "openai-version", "retry-after")
+PASSED_PREFIX = "x-ratelimit-"
+
+# Called once when an answer has ended: outcome, usage, and when the first byte came (time.monotonic(), 0 if none did).
+Finished = Callable[[str, Usage, float], None]
+
+
+def passed_headers(upstream: Upstream) -> Mapping[str, str]:
+    """Those of the provider's headers that the client gets."""
+    lowered = ((name.lower(), value) for name, value in upstream.response.headers.items())
+    return {name: value for name, value in lowered if name in PASSED_HEADERS or name.startswith(PASSED_PREFIX)}
+
+
+async def whole(upstream: Upstream, served: str, finished: Finished) -> bytes:
+    """A plain completion's bytes, read to the end before any goes on; a GatewayError when it is none."""
+    try:
+        if upstream.content_type != JSON:
+            raise errors.bad_upstream_response(upstream.content_type or "an unnamed media type")
+        body = await upstream.read()
+        usage = usage_of(body)
+        if usage is None:
+            raise errors.bad_upstream_response("JSON that is no completion")
+    except (BrokenOff, Stalled):
+        finished("provider_failed", Usage(), 0)
+        raise errors.stream_truncated(served) from None
+    except errors.GatewayError:
+        finished("provider_failed", Usage(), 0)
+        raise
+    finally:
+        upstream.close()
+    finished("completed", usage, 0)
+    return body
+
+
+async def stream(upstream: Upstream, served: str, finished: Finished) -> AsyncIterator[bytes]:
+    """A stream's bytes as they come; an answer that broke off ends in an error event, never cleanly."""
+    observer = StreamObserver()
+    first_byte = 0.0
+    outcome = "interrupted"
+    try:
+        async for chunk in upstream.chunks():
+            first_byte = first_byte or time.monotonic()
+            if relayed := observer.feed(chunk):
+                yield relayed
+        if rest := observer.rest():
+            yield rest
+        outcome = "provider_failed" if observer.failed or not observer.complete else "completed"
+        if not observer.complete:
+            yield errors.stream_truncated(served).event()
+    except (BrokenOff, EventTooLarge):
+        outcome = "provider_failed"
+        yield errors.stream_truncated(served).event()
+    except Stalled:
+        outcome = "provider_failed"
+        yield errors.stream_stalled(served, upstream.idle_timeout).event()
+    finally:
+        upstream.close()
+        finished(outcome, observer.usage, first_byte)
