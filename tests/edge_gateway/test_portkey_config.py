@@ -13,7 +13,7 @@ KEYS = {
     "OPENAI_API_KEY": "k-o",
     "ANTHROPIC_API_KEY": "k-a",
     "DEEPSEEK_API_KEY": "k-d",
-    "EDGE_DEMO_URL": "http://127.0.0.1:9/v1",
+    "EDGE_OLLAMA_URL": "http://127.0.0.1:9/v1",
 }
 
 
