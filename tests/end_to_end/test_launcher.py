@@ -1,0 +1,63 @@
+"""What `make run` starts and prints: every command in its welcome works as it stands, and Ctrl-C ends it all."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.end_to_end.aider_runs import AIDER, Repository
+from tests.processes import Process, free_port, http_ok, wait_until
+
+
+@pytest.fixture
+def launched() -> Iterator[Process]:
+    ports = {
+        name: f"127.0.0.1:{free_port()}" for name in ("EDGE_LISTEN", "ROUTER_LISTEN", "PORTKEY_LISTEN", "DEMO_LISTEN")
+    }
+    ollama = {"OLLAMA_HOST": f"127.0.0.1:{free_port()}"}
+    process = Process([sys.executable, "-m", "launcher"], {**ports, **ollama}, "launcher")
+    process.ready_when(lambda: "Ctrl-C stops everything." in process.text())
+    yield process
+    process.stop()
+
+
+def commands(text: str) -> tuple[str, str]:
+    """The Aider command and the curl of the welcome, as a shell takes them."""
+    joined = text.replace("\\\n", " ")
+    aider = re.search(r"^ +(LITELLM_LOCAL_MODEL_COST_MAP=True aider .*)$", joined, re.M)
+    curl = re.search(r"^ +(curl .*)$", joined, re.M)
+    assert aider, text
+    assert curl, text
+    return aider.group(1), curl.group(1)
+
+
+def test_the_printed_commands_work_as_they_stand_and_ctrl_c_ends_it_all(launched: Process, repository: Repository):
+    aider, curl = commands(launched.text())
+    said = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert "200 OK" in said
+    assert "x-served-model: demo/" in said
+    assert "scripted demo model" in said
+    repository.write("hello.py", "def greet():\n    return 'hello'\n")
+    repository.git("add", ".")
+    repository.git("commit", "-qm", "start")
+    line = f"{aider} --yes-always --message 'rename greet to welcome' hello.py"
+    env = {"PATH": f"{AIDER.parent}:/usr/bin:/bin", "HOME": str(repository.home), "LANG": "C.UTF-8"}
+    done = subprocess.run(
+        ["bash", "-c", line],
+        cwd=repository.folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert "def welcome():" in repository.read("hello.py"), done.stdout + done.stderr
+    assert len(repository.subjects()) == 2
+    edge = re.search(r"Ready: (http://\S+)/v1", launched.text())
+    assert edge
+    assert launched.stop(signal.SIGINT) == 0
+    wait_until(lambda: not http_ok(f"{edge.group(1)}/healthz"), "the edge stopped")
