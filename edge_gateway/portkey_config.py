@@ -82,7 +82,8 @@ def plan(
     elif mixed:
         chain = [(model, provider) for model, provider in chain if provider.verbatim]
     chain = chain[:MAX_TARGETS]
-    targets = [_target(model, provider, verbatim, first_byte_timeout) for model, provider in chain]
+    limited = bool(fields & {"max_tokens", "max_completion_tokens"})
+    targets = [_target(model, provider, verbatim, limited, first_byte_timeout) for model, provider in chain]
     config = {
         "strategy": {"mode": "fallback", "on_status_codes": list(FAILOVER_STATUSES)},
         "targets": targets,
@@ -98,10 +99,13 @@ def _provider(model: str) -> str:
     return model.split("/", 1)[0]
 
 
-def _target(model: str, provider: Provider, verbatim: bool, first_byte_timeout: float) -> dict[str, Any]:
+def _target(model: str, provider: Provider, verbatim: bool, limited: bool, first_byte_timeout: float) -> dict[str, Any]:
+    params: dict[str, Any] = {"model": model.split("/", 1)[1]}
+    if provider.default_max_tokens and not limited:
+        params["max_tokens"] = provider.default_max_tokens
     target: dict[str, Any] = {
         "provider": provider.slug,
-        "override_params": {"model": model.split("/", 1)[1]},
+        "override_params": params,
         "request_timeout": int(first_byte_timeout * 1000),
     }
     if provider.api_key:

@@ -20,6 +20,7 @@ class ProviderEntry(BaseModel):
     verbatim: bool = False
     appends_version: bool = False
     stand_in: bool = False
+    default_max_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Provider:
     verbatim: bool
     own_host: bool
     appends_version: bool
+    default_max_tokens: int | None
 
     def __repr__(self) -> str:
         return f"Provider({self.name!r})"
@@ -58,6 +60,7 @@ def reachable(
             verbatim=entry.verbatim,
             own_host=own_host,
             appends_version=entry.appends_version,
+            default_max_tokens=entry.default_max_tokens,
         )
     real = {name: provider for name, provider in found.items() if not entries[name].stand_in}
     return real or found

@@ -119,7 +119,7 @@ gateway() {
     node=${npm[0]}
     ((${#npm[@]} > 1)) || fail "$node has no npm beside it; install npm to install the Portkey gateway."
     say "Installing the open-source Portkey gateway into portkey/node_modules with Node.js $("$node" --version) ..."
-    (cd portkey && PATH=$(dirname "$node"):$PATH "${npm[@]:1}" ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null) ||
+    (cd portkey && PATH=$(dirname "$node"):$PATH "${npm[@]:1}" ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null) ||
         fail "The Portkey gateway could not be installed; npm's message is above. Check the network and npm's settings (proxy, registry), then run this again."
     printf '%s\n' "$wanted" >"$gateway_stamp"
 }
