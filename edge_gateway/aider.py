@@ -54,15 +54,15 @@ _PURPOSES: tuple[tuple[Purpose, re.Pattern[str]], ...] = (
     (Purpose.SUMMARY, re.compile(r"\*?briefly\*? summari[sz]e this partial conversation", re.I)),
     (Purpose.COMMIT, re.compile(r"one-line git commit messages?", re.I)),
     (Purpose.ARCHITECT, re.compile(r"expert architect|architect engineer", re.I)),
-    (Purpose.ASK, re.compile(r"expert code analyst\.?\s*\n+\s*answer questions", re.I)),
-    (Purpose.CONTEXT, re.compile(r"expert code analyst\.?\s*\n+\s*understand the user", re.I)),
+    (Purpose.ASK, re.compile(r"expert code analyst\.?\s{1,8}answer questions", re.I)),
+    (Purpose.CONTEXT, re.compile(r"expert code analyst\.?\s{1,8}understand the user", re.I)),
     (Purpose.ASK, re.compile(r"expert code analyst", re.I)),
     (Purpose.EDITOR, re.compile(r"developer (who edits|and make changes to) source code", re.I)),
     (Purpose.CODE, re.compile(r"expert software developer|\*SEARCH/REPLACE block\*|\*file listing\*", re.I)),
 )
 _COMMIT_SHAPE = 2
 
-_FENCED = re.compile(r"1\. The opening fence and code language.*?\n2\. The \*FULL\* file path", re.S)
+_FENCED = re.compile(r"1\. The opening fence and code language[^\n]*\n2\. The \*FULL\* file path")
 _FORMATS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("diff-fenced", _FENCED),
     ("diff", re.compile(r"SEARCH/REPLACE", re.I)),
@@ -92,7 +92,7 @@ _INTERRUPTED = re.compile(r"^I see that you interrupted my previous reply", re.I
 _FILES = re.compile(r"added these files to the chat\*|these \*read-only\* files", re.I)
 # What Aider appends to the last user message; a mark after it is Aider's rules, not the user's turn.
 _REMINDER = re.compile(
-    r"\n+#+ \*?SEARCH/REPLACE block\*? Rules:|\n+# File editing rules:|\n+To suggest changes to a file you MUST",
+    r"\n#{1,6} \*?SEARCH/REPLACE block\*? Rules:|\n# File editing rules:|\nTo suggest changes to a file you MUST",
     re.I,
 )
 

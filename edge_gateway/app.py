@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from edge_gateway import settings as settings_module
 from edge_gateway import telemetry
-from edge_gateway.completion import Completion
+from edge_gateway.completion import Completion, TimeLimits
 from edge_gateway.endpoints import surface
 from edge_gateway.errors import NOT_FOUND, GatewayError
 from edge_gateway.outcomes import Outcomes
@@ -40,7 +40,8 @@ def create(settings: Settings, config: Config) -> FastAPI:
         app.state.router = router
         routing = Routing(router, providers, config.providers, config.default_order, settings.routing_characters)
         app.state.routing = routing
-        app.state.completion = Completion(routing, portkey, outcomes, providers, settings.first_byte_timeout)
+        limits = TimeLimits(settings.first_byte_timeout, settings.answer_timeout, settings.total_timeout)
+        app.state.completion = Completion(routing, portkey, outcomes, providers, limits)
         refreshing = asyncio.create_task(router.keep_refreshing())
         telemetry.event("listening", address=settings.listen, router=settings.router, providers=sorted(providers))
         yield

@@ -12,7 +12,7 @@ LONGEST_VALUE = 300
 
 @dataclass(slots=True)
 class Call:
-    """One request as it came, and the response headers that grow with what is known of it."""
+    """One request as it came, the response headers that grow with what is known of it, and whether the log has it."""
 
     body: bytes
     request_headers: Mapping[str, str]
@@ -20,6 +20,7 @@ class Call:
     started: float = field(default_factory=time.monotonic)
     headers: dict[str, str] = field(default_factory=dict)
     requested_model: str = ""
+    told: bool = False
 
     def __post_init__(self) -> None:
         self.headers["x-request-id"] = f"req_{uuid.uuid4().hex}"

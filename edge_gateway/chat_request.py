@@ -87,7 +87,7 @@ def parse(raw: bytes) -> ChatRequest:
         model=body.model,
         turns=turns,
         stream=bool(body.stream),
-        input_tokens=_estimate(turns, images, len(raw) if body.tools else 0),
+        input_tokens=_estimate(turns, images, sum(len(bytes(tool)) for tool in body.tools or ())),
         output_tokens=max(0, body.max_completion_tokens or body.max_tokens or 0),
         vision=images > 0,
         tools=bool(body.tools),
@@ -108,6 +108,8 @@ def clipped(turns: tuple[Turn, ...], limit: int) -> tuple[Turn, ...]:
     for turn in reversed(turns[len(system) :]):
         if room <= 0:
             break
+        if not turn.text:
+            continue
         role = turn.role if turn.role in ("system", "user", "assistant", "tool") else "user"
         # The head of a turn says what is asked; Aider appends its format rules at the end.
         tail.append(Turn(role, turn.text[: min(room, limit // 2)]))
@@ -122,7 +124,7 @@ def _text(content: str | list[_Part] | None) -> str:
 
 
 def _estimate(turns: tuple[Turn, ...], images: int, extra_characters: int) -> int:
-    characters = max(sum(len(turn.text) for turn in turns), extra_characters)
+    characters = sum(len(turn.text) for turn in turns) + extra_characters
     return int(characters / CHARACTERS_PER_TOKEN) + TOKENS_PER_MESSAGE * len(turns) + TOKENS_PER_IMAGE * images
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from edge_gateway import aider, chat_request, conversations, errors, portkey_config, relay
 from edge_gateway.call import Call, Reply, header_value
@@ -16,9 +17,19 @@ from edge_gateway.portkey_config import Plan
 from edge_gateway.providers import Provider
 from edge_gateway.routing import Routing
 
-OK = 200
+# Portkey says 246 when a guardrail objected and let the answer pass.
+OK = range(200, 300)
 LARGEST_ERROR_BODY = 64 * 1024
 LAST_USED = "x-portkey-last-used-option-index"
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """Seconds: until a model's stream begins, until its plain answer is whole, and for a request in all."""
+
+    first_byte: float
+    answer: float
+    total: float
 
 
 class Completion:
@@ -30,14 +41,13 @@ class Completion:
         portkey: Portkey,
         outcomes: Outcomes,
         providers: Mapping[str, Provider],
-        first_byte_timeout: float,
+        limits: TimeLimits,
     ) -> None:
-        """`first_byte_timeout`: seconds a model has to begin its answer."""
         self._routing = routing
         self._portkey = portkey
         self._outcomes = outcomes
         self._providers = providers
-        self._first_byte_timeout = first_byte_timeout
+        self._limits = limits
 
     async def serve(self, call: Call) -> Reply:
         """Serve one request; a GatewayError is for the client, with `call.headers` as far as they are known."""
@@ -53,13 +63,14 @@ class Completion:
         question = self._routing.question(request, understanding, conversation)
         decision = await self._routing.decide(question)
         call.headers |= {
-            "x-router-decision-id": decision.id,
-            "x-router-model": decision.ranking[0],
+            "x-router-decision-id": header_value(decision.id),
+            "x-router-model": header_value(decision.ranking[0]),
             "x-router-source": decision.source,
             "x-router-reason": header_value(decision.reason),
         }
-        plan = portkey_config.plan(decision.ranking, self._providers, request.fields, self._first_byte_timeout)
-        upstream, served = await self._dispatch(call, question, decision, plan)
+        limit = self._limits.first_byte if request.stream else self._limits.answer
+        plan = portkey_config.plan(decision.ranking, self._providers, request.fields, limit)
+        upstream, served = await self._dispatch(call, question, decision, plan, limit * len(plan.models) + 1)
         call.headers |= relay.passed_headers(upstream)
 
         def finished(outcome: str, usage: Usage, first_byte: float) -> None:
@@ -73,15 +84,18 @@ class Completion:
             raise errors.bad_upstream_response(upstream.content_type or "an unnamed media type")
         return Reply(relay.JSON, call.headers, body=await relay.whole(upstream, served, finished))
 
-    async def _dispatch(self, call: Call, question: Question, decision: Decision, plan: Plan) -> tuple[Upstream, str]:
+    async def _dispatch(
+        self, call: Call, question: Question, decision: Decision, plan: Plan, wait: float
+    ) -> tuple[Upstream, str]:
         """The answer whose headers say 200, and the model that gives it; a GatewayError when there is none."""
         metadata = {"purpose": question.purpose, "profile": question.profile, "source": decision.source}
-        wait = self._first_byte_timeout * len(plan.models) + 1
+        deadline = call.started + self._limits.total
         served = plan.models[0]
         try:
-            upstream = await self._portkey.send(plan, call.body, decision.id, json.dumps(metadata), wait)
-            served = call.headers["x-served-model"] = plan.served(upstream.header(LAST_USED))
-            if upstream.status == OK:
+            upstream = await self._portkey.send(plan, call.body, decision.id, json.dumps(metadata), wait, deadline)
+            served = plan.served(upstream.header(LAST_USED))
+            call.headers["x-served-model"] = header_value(served)
+            if upstream.status in OK:
                 return upstream, served
             raw = await _error_body(upstream)
             raise errors.from_upstream(upstream.status, raw, served, upstream.header("retry-after") or None)

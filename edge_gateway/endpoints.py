@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.requests import ClientDisconnect
 
 from edge_gateway import telemetry
 from edge_gateway.call import Call
@@ -107,13 +108,14 @@ async def _complete(request: Request, session: str) -> Response:
         completion: Completion = request.app.state.completion
         reply = await _unless_gone(request, completion.serve(call))
     except GatewayError as error:
-        telemetry.event(
-            "refused",
-            request_id=call.headers["x-request-id"],
-            status=error.status,
-            code=error.code,
-            ms=round(call.elapsed() * 1000),
-        )
+        if not call.told:
+            telemetry.event(
+                "refused",
+                request_id=call.headers["x-request-id"],
+                status=error.status,
+                code=error.code,
+                ms=round(call.elapsed() * 1000),
+            )
         headers = {**call.headers, **error.headers}
         return Response(error.body(), error.status, headers, "application/json")
     except ClientGone:
@@ -126,14 +128,20 @@ async def _complete(request: Request, session: str) -> Response:
 
 
 async def _read_body(request: Request, limit: int) -> bytes:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        # Any web page may send the other types to an address on its visitor's machine.
+        raise invalid_request("Send the request with Content-Type: application/json.", code="unsupported_media_type")
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise invalid_request(
-                f"The request is larger than {limit} bytes; send less context.", code="request_too_large"
-            )
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                text = f"The request is larger than {limit} bytes; send less context."
+                raise invalid_request(text, code="request_too_large")
+            parts.append(part)
+    except ClientDisconnect:
+        raise ClientGone from None
     return b"".join(parts)
 
 

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 BAD_REQUEST, UNAUTHORIZED, NOT_FOUND, TOO_MANY, UNAVAILABLE, GATEWAY_TIMEOUT = 400, 401, 404, 429, 503, 504
 MESSAGE_LIMIT = 1000
 # An upstream's refusal that no retry mends, whatever its status.
+# Anthropic's words for too much input; clients know OpenAI's.
+_TOO_LONG = re.compile(r"prompt is too long: (\d{1,12}) tokens > (\d{1,12})")
 FINAL_STATUSES = frozenset({400, 402, 403, 405, 406, 410, 411, 412, 413, 414, 415, 422, 424, 431, 446, 451})
 
 
@@ -105,7 +107,13 @@ def stream_stalled(model: str, seconds: float) -> GatewayError:
 def from_upstream(status: int, raw: bytes, model: str, retry_after: str | None) -> GatewayError:
     """The client's error for an upstream's: same meaning, a status that Aider handles rightly, no address, no key."""
     message, code = _upstream_message(raw)
+    if status != TOO_MANY:
+        # Clients take these two words for a reason to try again, wherever they stand.
+        message = re.sub(r"rate limit", "rate-limit", message, flags=re.IGNORECASE)
     told = f"{model}: {message}"
+    too_long = _TOO_LONG.search(message)
+    if too_long:
+        return context_exceeded(limit=int(too_long.group(2)), needed=int(too_long.group(1)))
     if status == UNAUTHORIZED:
         text = f"{told} (the provider refused this gateway's key; check the provider's key variable)"
         return GatewayError(UNAUTHORIZED, "authentication_error", code or "invalid_api_key", text)
@@ -129,7 +137,8 @@ def from_upstream(status: int, raw: bytes, model: str, retry_after: str | None) 
 
 def scrub(text: str) -> str:
     """The text without addresses and without what looks like a key, on one line and clipped."""
-    text = re.sub(r"\b(?:[a-z][a-z0-9+.-]*://|www\.)\S+", "(address removed)", text, flags=re.IGNORECASE)
+    text = text[: 4 * MESSAGE_LIMIT]
+    text = re.sub(r"\b(?:[a-z][a-z0-9+.-]{0,20}://|www\.)\S+", "(address removed)", text, flags=re.IGNORECASE)
     text = re.sub(r"\b(sk|pk|gsk|xai|AIza|key)[-_][A-Za-z0-9_*-]{6,}", "(key removed)", text)
     return " ".join(text.split())[:MESSAGE_LIMIT]
 
@@ -138,7 +147,7 @@ def _upstream_message(raw: bytes) -> tuple[str, str]:
     """The message and code of an upstream's error body, whatever its form."""
     try:
         document = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "its server gave an error page", ""
     error = document.get("error", document) if isinstance(document, dict) else document
     if isinstance(error, dict):

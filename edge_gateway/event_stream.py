@@ -42,11 +42,16 @@ class _Choice(msgspec.Struct):
 
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    usage: msgspec.Raw = msgspec.Raw()
     error: msgspec.Raw = msgspec.Raw()
 
 
 _chunk = msgspec.json.Decoder(_Chunk)
+_usage = msgspec.json.Decoder(_Usage)
+# What some providers send where others leave the error out.
+_NO_ERROR = (b"", b"null", b"{}", b'""', b"false")
+# What the contract's counters hold.
+_MOST_TOKENS = 2**32 - 1
 
 
 class EventTooLarge(Exception):
@@ -61,30 +66,46 @@ class StreamObserver:
         self.done = False
         self.failed = False
         self.usage = Usage()
-        self._held = b""
+        self._held: list[bytes] = []
+        self._size = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the model finished its answer."""
+        return self.done or bool(self.finish_reason)
 
     @property
     def complete(self) -> bool:
         """Whether the model finished its answer, or the provider itself said that it failed."""
-        return self.done or bool(self.finish_reason) or self.failed
+        return self.finished or self.failed
 
     def feed(self, chunk: bytes) -> bytes:
         """Take bytes as they came; give back those to relay now. EventTooLarge when no event ends."""
-        held = self._held + chunk
+        self._held.append(chunk)
+        self._size += len(chunk)
+        if b"\n" not in chunk and b"\r" not in chunk:
+            # No event can end here; joining only where one can keeps small pieces of a large event cheap.
+            self._check_size()
+            return b""
+        held = b"".join(self._held)
         end = 0
         for boundary in _BOUNDARY.finditer(held):
             self._see(held[end : boundary.start()])
             end = boundary.end()
-        self._held = held[end:]
-        if len(self._held) > MAX_EVENT_BYTES:
-            raise EventTooLarge
+        self._held, self._size = [held[end:]], len(held) - end
+        self._check_size()
         return held[:end]
 
     def rest(self) -> bytes:
         """What is held back when the stream ends: relayed after a complete answer, dropped with a broken one."""
-        if self._held:
-            self._see(self._held)
-        return self._held if self.complete else b""
+        held = b"".join(self._held)
+        if held:
+            self._see(held)
+        return held if self.complete else b""
+
+    def _check_size(self) -> None:
+        if self._size > MAX_EVENT_BYTES:
+            raise EventTooLarge
 
     def _see(self, event: bytes) -> None:
         for line in _LINE.split(event):
@@ -102,23 +123,13 @@ class StreamObserver:
             self._note(chunk)
 
     def _note(self, chunk: _Chunk) -> None:
-        if bytes(chunk.error) not in (b"", b"null"):
+        if bytes(chunk.error) not in _NO_ERROR:
             self.failed = True
         for choice in chunk.choices or ():
             if choice.finish_reason:
                 self.finish_reason = choice.finish_reason
-        if chunk.usage is not None:
-            self.usage = read_usage(chunk.usage)
-
-
-def read_usage(usage: _Usage) -> Usage:
-    """The provider's count in our words; what it left out is 0."""
-    details = usage.prompt_tokens_details
-    return Usage(
-        input_tokens=usage.prompt_tokens or 0,
-        output_tokens=usage.completion_tokens or 0,
-        cached_input_tokens=(details.cached_tokens or 0) if details else 0,
-    )
+        if usage := _read_usage(chunk.usage):
+            self.usage = usage
 
 
 def usage_of(body: bytes) -> Usage | None:
@@ -129,4 +140,22 @@ def usage_of(body: bytes) -> Usage | None:
         return None
     if chunk.choices is None:
         return None
-    return read_usage(chunk.usage) if chunk.usage else Usage()
+    return _read_usage(chunk.usage) or Usage()
+
+
+def _read_usage(raw: msgspec.Raw) -> Usage | None:
+    """The provider's count in our words, what it left out as 0; None when it gave none that can be read."""
+    try:
+        usage = _usage.decode(raw)
+    except msgspec.DecodeError:
+        return None
+    details = usage.prompt_tokens_details
+    return Usage(
+        input_tokens=_count(usage.prompt_tokens),
+        output_tokens=_count(usage.completion_tokens),
+        cached_input_tokens=_count(details.cached_tokens) if details else 0,
+    )
+
+
+def _count(tokens: int | None) -> int:
+    return min(max(tokens or 0, 0), _MOST_TOKENS)

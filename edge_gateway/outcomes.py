@@ -26,6 +26,7 @@ class Outcomes:
         self, call: Call, decision: Decision, served: str, outcome: str, usage: Usage, first_byte: float
     ) -> None:
         """Tell of a delivery that has ended; `first_byte` is when the first byte came, 0 when it was not streamed."""
+        call.told = True
         latency = call.elapsed()
         until_first = first_byte - call.started if first_byte else None
         telemetry.event(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
@@ -12,9 +13,6 @@ from edge_gateway.errors import upstream_timeout, upstream_unreachable
 from edge_gateway.portkey_config import Plan
 
 CONNECT_SECONDS = 2.0
-# Aider waits 600 seconds; an answer after that is nobody's.
-LONGEST_WAIT = 590.0
-LARGEST_ERROR_BODY = 64 * 1024
 
 
 class BrokenOff(Exception):
@@ -22,7 +20,7 @@ class BrokenOff(Exception):
 
 
 class Stalled(Exception):
-    """No byte came for longer than the idle time-out."""
+    """No byte came for longer than the idle time-out, or the answer passed its total time."""
 
 
 @dataclass(slots=True)
@@ -31,6 +29,7 @@ class Upstream:
 
     response: aiohttp.ClientResponse
     idle_timeout: float
+    deadline: float
 
     @property
     def status(self) -> int:
@@ -50,11 +49,11 @@ class Upstream:
         """The body as it comes; BrokenOff or Stalled when it does not come to its end."""
         while True:
             try:
-                async with asyncio.timeout(self.idle_timeout):
+                async with asyncio.timeout(min(self.idle_timeout, self.deadline - time.monotonic())):
                     chunk = await self.response.content.readany()
             except TimeoutError:
                 raise Stalled from None
-            except aiohttp.ClientError:
+            except (aiohttp.ClientError, OSError):
                 raise BrokenOff from None
             if not chunk:
                 return
@@ -93,25 +92,30 @@ class Portkey:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
         )
 
-    async def send(self, plan: Plan, body: bytes, trace_id: str, metadata: str, wait: float) -> Upstream:
-        """Send a request and wait for its answer's headers, at most `wait` seconds."""
+    async def send(
+        self, plan: Plan, body: bytes, trace_id: str, metadata: str, wait: float, deadline: float
+    ) -> Upstream:
+        """Send a request and wait at most `wait` seconds for its answer's headers, until `deadline` for its end."""
         headers = {
             **self._static,
             "x-portkey-config": plan.config,
             "x-portkey-trace-id": trace_id,
             "x-portkey-metadata": metadata,
         }
-        wait = min(wait, LONGEST_WAIT)
+        wait = min(wait, deadline - time.monotonic())
         try:
             async with asyncio.timeout(wait):
                 response = await self._session.post(
                     self._base_url + plan.route, data=body, headers=headers, allow_redirects=False
                 )
+        except aiohttp.ServerTimeoutError:
+            raise upstream_unreachable() from None
         except TimeoutError:
             raise upstream_timeout(wait) from None
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, OSError, ValueError):
+            # ValueError: a header that aiohttp will not send or read.
             raise upstream_unreachable() from None
-        return Upstream(response, self._idle_timeout)
+        return Upstream(response, self._idle_timeout, deadline)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -69,9 +69,12 @@ def plan(
     ranking: Sequence[str],
     providers: Mapping[str, Provider],
     fields: frozenset[str],
-    first_byte_timeout: float,
+    time_limit: float,
 ) -> Plan:
-    """The plan for a ranking, best first; at least its first model's provider must be reachable."""
+    """The plan for a ranking, best first; at least its first model's provider must be reachable.
+
+    `time_limit`: seconds each model has until its response headers, which a plain answer sends when it is whole.
+    """
     chain = [(model, providers[_provider(model)]) for model in ranking if _provider(model) in providers]
     if not chain:
         raise LookupError("no provider of the ranking is reachable")
@@ -83,7 +86,7 @@ def plan(
         chain = [(model, provider) for model, provider in chain if provider.verbatim]
     chain = chain[:MAX_TARGETS]
     limited = bool(fields & {"max_tokens", "max_completion_tokens"})
-    targets = [_target(model, provider, verbatim, limited, first_byte_timeout) for model, provider in chain]
+    targets = [_target(model, provider, verbatim, limited, time_limit) for model, provider in chain]
     config = {
         "strategy": {"mode": "fallback", "on_status_codes": list(FAILOVER_STATUSES)},
         "targets": targets,
@@ -99,14 +102,14 @@ def _provider(model: str) -> str:
     return model.split("/", 1)[0]
 
 
-def _target(model: str, provider: Provider, verbatim: bool, limited: bool, first_byte_timeout: float) -> dict[str, Any]:
+def _target(model: str, provider: Provider, verbatim: bool, limited: bool, time_limit: float) -> dict[str, Any]:
     params: dict[str, Any] = {"model": model.split("/", 1)[1]}
     if provider.default_max_tokens and not limited:
         params["max_tokens"] = provider.default_max_tokens
     target: dict[str, Any] = {
         "provider": provider.slug,
         "override_params": params,
-        "request_timeout": int(first_byte_timeout * 1000),
+        "request_timeout": int(time_limit * 1000),
     }
     if provider.api_key:
         target["api_key"] = provider.api_key

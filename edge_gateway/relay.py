@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from edge_gateway import errors
+from edge_gateway.call import header_value
 from edge_gateway.event_stream import EventTooLarge, StreamObserver, Usage, usage_of
 from edge_gateway.portkey import BrokenOff, Stalled, Upstream
 
@@ -21,7 +22,9 @@ Finished = Callable[[str, Usage, float], None]
 def passed_headers(upstream: Upstream) -> Mapping[str, str]:
     """Those of the provider's headers that the client gets."""
     lowered = ((name.lower(), value) for name, value in upstream.response.headers.items())
-    return {name: value for name, value in lowered if name in PASSED_HEADERS or name.startswith(PASSED_PREFIX)}
+    return {
+        name: header_value(value) for name, value in lowered if name in PASSED_HEADERS or name.startswith(PASSED_PREFIX)
+    }
 
 
 async def whole(upstream: Upstream, served: str, finished: Finished) -> bytes:
@@ -61,8 +64,10 @@ async def stream(upstream: Upstream, served: str, finished: Finished) -> AsyncIt
         if not observer.complete:
             yield errors.stream_truncated(served).event()
     except (BrokenOff, EventTooLarge):
-        outcome = "provider_failed"
-        yield errors.stream_truncated(served).event()
+        # A connection lost after the model had finished costs nothing.
+        outcome = "completed" if observer.finished else "provider_failed"
+        if not observer.finished:
+            yield errors.stream_truncated(served).event()
     except Stalled:
         outcome = "provider_failed"
         yield errors.stream_stalled(served, upstream.idle_timeout).event()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from edge_gateway.decisions import Decision, ModelFacts, Offer, ProfileFacts, Question
@@ -59,6 +61,9 @@ class RouterUnavailable(Exception):
     """The router gave no usable answer; the text says which status."""
 
 
+_SOURCES = {number: name.removeprefix("DECISION_SOURCE_").lower() for name, number in pb.DecisionSource.items()}
+
+
 class RouterClient:
     """One channel to the router's replicas; made inside the running event loop, as grpc.aio requires."""
 
@@ -78,7 +83,8 @@ class RouterClient:
         ranking = tuple(dict.fromkeys([answer.model, *(entry.model for entry in answer.ranking)]))
         if not answer.model:
             raise RouterUnavailable("its answer named no model")
-        source = pb.DecisionSource.Name(answer.source).removeprefix("DECISION_SOURCE_").lower()
+        # A newer router may know sources that this edge does not.
+        source = _SOURCES.get(answer.source, "unspecified")
         return Decision(answer.decision_id, True, ranking, source, answer.reason)
 
     async def report(
@@ -123,6 +129,7 @@ class RouterClient:
             try:
                 await self.refresh()
             except RouterUnavailable:
+                # The last known offer stands.
                 await asyncio.sleep(REFRESH if self.offer.profiles else 1.0)
             else:
                 await asyncio.sleep(REFRESH)
@@ -148,17 +155,18 @@ def _violations(error: grpc.aio.AioRpcError) -> list[error_details_pb2.Precondit
     found: list[error_details_pb2.PreconditionFailure.Violation] = []
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin" and isinstance(value, bytes):
-            for detail in status_pb2.Status.FromString(value).details:
-                failure = error_details_pb2.PreconditionFailure()
-                if detail.Unpack(failure):
-                    found.extend(failure.violations)
+            with contextlib.suppress(DecodeError):
+                for detail in status_pb2.Status.FromString(value).details:
+                    failure = error_details_pb2.PreconditionFailure()
+                    if detail.Unpack(failure):
+                        found.extend(failure.violations)
     return found
 
 
 def _write(question: Question) -> pb.SelectModelRequest:
     outcome = f"OUTCOME_{question.previous_outcome.upper()}"
     request = pb.SelectModelRequest(
-        messages=[pb.Message(role=role, text=_printable(text)) for role, text in question.turns],
+        messages=[pb.Message(role=role, text=text) for role, text in question.turns],
         purpose=pb.Purpose.Value(f"PURPOSE_{question.purpose.upper()}"),
         edit_format=question.edit_format,
         conversation_id=question.conversation_id,
@@ -188,11 +196,6 @@ def _model_facts(model: pb.Model) -> ModelFacts:
         model.input_usd_per_mtok,
         model.output_usd_per_mtok,
     )
-
-
-def _printable(text: str) -> str:
-    # A lone surrogate is legal in JSON and not in protobuf.
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _duration(seconds: float) -> Duration:

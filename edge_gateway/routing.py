@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +13,9 @@ from edge_gateway.chat_request import ChatRequest
 from edge_gateway.decisions import Decision, Question
 from edge_gateway.providers import Provider, ProviderEntry, missing_key_hint
 from edge_gateway.router_client import RouterClient, RouterUnavailable
+
+# What a model may be called: printable, without blanks, with something behind each slash.
+_MODEL_NAME = re.compile(r"(?=.{1,200}$)[!-.0-~]+(/[!-.0-~]+)*")
 
 
 class Routing:
@@ -39,6 +43,8 @@ class Routing:
     def question(self, request: ChatRequest, understanding: Understanding, conversation: str) -> Question:
         """What to ask the router; a 404 when a model of an unreachable provider is asked for by name."""
         named = "/" in request.model
+        if not _MODEL_NAME.fullmatch(request.model):
+            raise errors.unknown_model(request.model, self.profiles())
         if named and _provider(request.model) not in self._providers:
             hint = missing_key_hint(_provider(request.model), self._entries)
             raise errors.unknown_model(request.model, self.profiles(), hint)

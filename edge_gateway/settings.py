@@ -16,6 +16,7 @@ from edge_gateway.providers import ProviderEntry
 
 SHIPPED_CONFIG = Path(__file__).with_name("edge.toml")
 HOSTED_PORTKEY = "https://api.portkey.ai/v1"
+HIGHEST_PORT = 65535
 LOCAL_PORTKEY = "http://127.0.0.1:8787/v1"
 
 
@@ -24,7 +25,8 @@ class InvalidSetting(Exception):
 
 
 def _host_and_port(value: str) -> str:
-    if not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.-]+):\d{1,5}", value):
+    port = value.rpartition(":")[2]
+    if not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.-]+):\d{1,5}", value) or int(port) > HIGHEST_PORT:
         raise ValueError(f"{value!r} is not HOST:PORT, such as 127.0.0.1:8080")
     return value
 
@@ -41,16 +43,19 @@ class Settings(BaseSettings):
     config: str = Field(default="", validation_alias="EDGE_CONFIG")
     portkey_key: SecretStr | None = Field(default=None, validation_alias="PORTKEY_API_KEY")
     portkey_url: str = Field(default="", validation_alias="PORTKEY_BASE_URL")
+    portkey_gateway: str = Field(default=LOCAL_PORTKEY, validation_alias="EDGE_PORTKEY_GATEWAY")
     router_deadline: float = Field(default=1.5, gt=0, le=60, validation_alias="EDGE_ROUTER_DEADLINE_SECONDS")
     first_byte_timeout: float = Field(default=60.0, gt=0, le=590, validation_alias="EDGE_FIRST_BYTE_TIMEOUT_SECONDS")
+    answer_timeout: float = Field(default=300.0, gt=0, le=590, validation_alias="EDGE_ANSWER_TIMEOUT_SECONDS")
+    total_timeout: float = Field(default=590.0, gt=0, le=3600, validation_alias="EDGE_TOTAL_TIMEOUT_SECONDS")
     idle_timeout: float = Field(default=60.0, gt=0, le=590, validation_alias="EDGE_IDLE_TIMEOUT_SECONDS")
     max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024, validation_alias="EDGE_MAX_BODY_BYTES")
     routing_characters: int = Field(default=8000, ge=0, le=200_000, validation_alias="EDGE_ROUTING_CHARACTERS")
 
     @property
     def portkey_base_url(self) -> str:
-        """Where Portkey is: as set, else hosted when there is a key for it, else the gateway next door."""
-        return self.portkey_url or (HOSTED_PORTKEY if self.portkey_key else LOCAL_PORTKEY)
+        """Where Portkey is: as set, else hosted when there is a key for it, else the open-source gateway next door."""
+        return self.portkey_url or (HOSTED_PORTKEY if self.portkey_key else self.portkey_gateway)
 
 
 class Config(BaseModel):
@@ -76,7 +81,10 @@ def load_config(path: str) -> Config:
     document = _read(SHIPPED_CONFIG)
     if path:
         for section, tables in _read(Path(path)).items():
-            merged = document.setdefault(section, {})
+            if not isinstance(tables, dict) or section not in document:
+                known = ", ".join(f"[{name}]" for name in document)
+                raise InvalidSetting(f"EDGE_CONFIG: {path} may hold the tables {known}; {section} is none of them")
+            merged = document[section]
             for name, value in tables.items():
                 both = isinstance(value, dict) and isinstance(merged.get(name), dict)
                 merged[name] = {**merged[name], **value} if both else value

@@ -78,6 +78,14 @@ async function patientDispatcher(timeoutMs) {
   return new Agent({ headersTimeout: timeoutMs, bodyTimeout: timeoutMs });
 }
 
+function withoutContent(word) {
+  if (word instanceof Error) {
+    const place = word.stack?.split('\n').find((line) => line.trimStart().startsWith('at '))?.trim();
+    return place ? `${word.name} ${place}` : word.name;
+  }
+  return typeof word === 'string' ? word.split(/["'`{[<]/, 1)[0].slice(0, 200) : typeof word;
+}
+
 function fetchForClient(fetch, departure, dispatcher) {
   return (input, init = {}) => {
     const own = init.signal ?? (input instanceof Request ? input.signal : undefined);
@@ -91,9 +99,12 @@ function fetchForClient(fetch, departure, dispatcher) {
 }
 
 // The gateway's own lines to stdout are a greeting with an animation, and what a guardrail prints of a prompt's
-// body. Neither belongs into a log; its errors go to stderr.
+// body; its errors quote pieces of a provider's answer. None of that belongs into a log, so an error is told by its
+// name and place, and a text up to where it might quote something.
 function hushGateway() {
   console.log = () => {};
+  const error = console.error;
+  console.error = (...words) => error(...words.map(withoutContent));
   const write = process.stdout.write;
   process.stdout.write = function (chunk, ...rest) {
     return typeof chunk === 'string' && chunk.startsWith('\r') ? true : write.call(this, chunk, ...rest);

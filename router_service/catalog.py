@@ -138,11 +138,13 @@ def merge(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for document in documents:
         for key, value in document.items():
-            if key in ("models", "priors") and isinstance(value, list):
+            if key in ("models", "priors"):
                 name = "id" if key == "models" else "name"
+                if not isinstance(value, list) or not all(isinstance(entry, Mapping) for entry in value):
+                    raise InvalidConfiguration(f"{key} must be a list of tables, written as [[{key}]]")
                 entries = {entry.get(name): entry for entry in [*merged.get(key, []), *value]}
                 merged[key] = list(entries.values())
-            elif isinstance(value, Mapping):
+            elif isinstance(value, Mapping) and isinstance(merged.get(key, {}), Mapping):
                 merged[key] = {**merged.get(key, {}), **value}
             else:
                 merged[key] = value

@@ -8,6 +8,9 @@ from dataclasses import replace
 from router_service.domain import Decision, Report
 from router_service.errors import UnknownDecision
 
+# A reply has one delivery and a few verdicts; whoever reports more repeats itself.
+MOST_REPORTS = 32
+
 
 class MemoryLedger:
     """Keeps the latest decisions, without their messages, and forgets the oldest first."""
@@ -29,7 +32,7 @@ class MemoryLedger:
         """Keep what became of a decision, once however often it is told; UnknownDecision when it is not kept."""
         self.find(report.decision_id)
         reports = self._reports.setdefault(report.decision_id, [])
-        if report not in reports:
+        if report not in reports and len(reports) < MOST_REPORTS:
             reports.append(report)
 
     def find(self, decision_id: str) -> Decision:

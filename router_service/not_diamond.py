@@ -8,11 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
+
+import httpx
 
 from router_service.catalog import Model
 from router_service.domain import Consultation, Message
+
+HOSTED = "https://api.notdiamond.ai"
+# A recommendation takes a few hundred bytes; parsing megabytes would hold up every other decision.
+LARGEST_ANSWER = 256 * 1024
+LONGEST_SESSION_ID = 128
+
+
+class AnswerTooLarge(Exception):
+    """The answer passed LARGEST_ANSWER."""
 
 
 class Recommender(Protocol):
@@ -36,7 +47,13 @@ class NotDiamond:
         # Importing the SDK takes half a second, so only a router that has a key pays for it.
         from notdiamond import AsyncNotDiamond  # noqa: PLC0415
 
-        self._client = AsyncNotDiamond(api_key=api_key, base_url=base_url, max_retries=0)
+        # The address is always given: the SDK would take an empty variable for one.
+        self._client = AsyncNotDiamond(
+            api_key=api_key,
+            base_url=base_url or HOSTED,
+            max_retries=0,
+            http_client=httpx.AsyncClient(event_hooks={"response": [_bound]}),
+        )
 
     async def recommend(
         self,
@@ -90,7 +107,7 @@ def check(answer: object, models: Sequence[Model]) -> tuple[str, str, str]:
         return "", "", "its answer was not JSON"
     providers = getattr(answer, "providers", None)
     session = getattr(answer, "session_id", None)
-    session_id = session if isinstance(session, str) else ""
+    session_id = session if isinstance(session, str) and _is_plain(session, LONGEST_SESSION_ID) else ""
     if not isinstance(providers, list):
         return "", session_id, "its answer named no providers"
     if not providers:
@@ -101,8 +118,30 @@ def check(answer: object, models: Sequence[Model]) -> tuple[str, str, str]:
         return "", session_id, "its answer named no model"
     recommended = f"{provider}/{name}"
     if recommended not in {model.id for model in models}:
-        return "", session_id, f"it recommended {recommended[:80]!r}, which is not a candidate"
+        return "", session_id, f"it recommended {recommended[:80]!a}, which is not a candidate"
     return recommended, session_id, ""
+
+
+async def _bound(response: httpx.Response) -> None:
+    """Have an answer read no further than LARGEST_ANSWER; httpx calls this before it reads."""
+    assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - an async client gives no other
+    response.stream = _BoundedStream(response.stream)
+
+
+class _BoundedStream(httpx.AsyncByteStream):
+    def __init__(self, inner: httpx.AsyncByteStream) -> None:
+        self._inner = inner
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for part in self._inner:
+            size += len(part)
+            if size > LARGEST_ANSWER:
+                raise AnswerTooLarge
+            yield part
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 def describe(error: Exception) -> str:
@@ -114,6 +153,8 @@ def describe(error: Exception) -> str:
         return "it is over its rate limit (HTTP 429)"
     if isinstance(status, int):
         return f"it answered HTTP {status}"
+    if isinstance(error, AnswerTooLarge) or isinstance(error.__cause__, AnswerTooLarge):
+        return f"its answer was larger than {LARGEST_ANSWER} bytes"
     if type(error).__name__ in ("APIConnectionError", "ConnectError", "ReadError", "RemoteProtocolError"):
         return "the connection to it failed"
     return f"its answer could not be read ({type(error).__name__})"
@@ -128,6 +169,10 @@ def _offer(model: Model) -> dict[str, Any]:
         "input_price": model.input_usd_per_mtok,
         "output_price": model.output_usd_per_mtok,
     }
+
+
+def _is_plain(text: str, longest: int) -> bool:
+    return len(text) <= longest and text.isascii() and text.isprintable()
 
 
 def _since(started: float) -> float:

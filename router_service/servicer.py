@@ -21,6 +21,8 @@ from router_service.selection import Selection
 DOMAIN = "router.v1"
 # A client without a deadline asks for a day and more; nothing here takes that long.
 LONGEST_DEADLINE = 60.0
+# Trailers have room for 8 KiB, and carry the sentence twice.
+MOST_VIOLATIONS, LONGEST_DETAIL, LONGEST_SENTENCE = 20, 100, 1000
 
 Answer = TypeVar("Answer")
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -98,17 +100,23 @@ def status_of(error: RouterError) -> status_pb2.Status:
     details: list[Any] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
     if isinstance(error, InvalidRequest):
         violation = error_details_pb2.BadRequest.FieldViolation
-        violations = [violation(field=v.field, description=v.description) for v in error.violations]
+        told = error.violations[:MOST_VIOLATIONS]
+        violations = [violation(field=v.field, description=_clip(v.description)) for v in told]
         details.append(error_details_pb2.BadRequest(field_violations=violations))
     if isinstance(error, NoCandidate):
         failure = error_details_pb2.PreconditionFailure
-        lacks = [failure.Violation(type=r.filter, subject=r.model, description=r.detail) for r in error.removed]
+        # What the caller cannot reach says least about its request, so it is the first to be left out.
+        removed = sorted(error.removed, key=lambda entry: entry.filter == "provider")[:MOST_VIOLATIONS]
+        lacks = [failure.Violation(type=r.filter, subject=_clip(r.model), description=_clip(r.detail)) for r in removed]
         details.append(failure(violations=lacks))
     packed = []
     for detail in details:
         any_message = AnyMessage()
         any_message.Pack(detail)
         packed.append(any_message)
-    # Trailers have room for 8 KiB; the sentence carries the rest.
-    text = str(error)
-    return status_pb2.Status(code=code_pb2.Code.Value(error.status), message=text[:2000], details=packed)
+    text = str(error)[:LONGEST_SENTENCE]
+    return status_pb2.Status(code=code_pb2.Code.Value(error.status), message=text, details=packed)
+
+
+def _clip(text: str) -> str:
+    return text[:LONGEST_DETAIL]

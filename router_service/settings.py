@@ -16,9 +16,12 @@ from router_service.errors import InvalidConfiguration
 
 SHIPPED_CATALOG = Path(__file__).with_name("router.toml")
 
+HIGHEST_PORT = 65535
+
 
 def _host_and_port(value: str) -> str:
-    if not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.-]+):\d{1,5}", value):
+    port = value.rpartition(":")[2]
+    if not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.-]+):\d{1,5}", value) or int(port) > HIGHEST_PORT:
         raise ValueError(f"{value!r} is not HOST:PORT, such as 127.0.0.1:50051")
     return value
 

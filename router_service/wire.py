@@ -26,6 +26,12 @@ MAX_CANDIDATES = 64
 MAX_METADATA = 16
 MAX_METADATA_LENGTH = 128
 MAX_TRADEOFF = 10
+MAX_MODEL_LENGTH = 200
+MAX_NAMES = 64
+MAX_MESSAGES = 1000
+LONGEST_LATENCY = 86_400.0
+# Characters that a text of the request may have; they are kept with the decision.
+TEXT_LIMITS = {"profile": 64, "conversation_id": 128, "preference_id": 128, "edit_format": 32}
 ROLES = frozenset({"system", "user", "assistant", "tool"})
 
 PURPOSES = {number: Purpose(name.removeprefix("PURPOSE_").lower()) for name, number in pb.Purpose.items() if number}
@@ -72,6 +78,11 @@ def read_report(message: pb.ReportOutcomeRequest) -> Report:
         violations.append(FieldViolation("decision_id", "is required; it stands in SelectModelResponse"))
     if message.outcome not in OUTCOMES:
         violations.append(FieldViolation("outcome", "is required; name one of the contract's outcomes"))
+    if len(message.decision_id) > MAX_MODEL_LENGTH or len(message.served_model) > MAX_MODEL_LENGTH:
+        violations.append(FieldViolation("served_model", f"and decision_id hold at most {MAX_MODEL_LENGTH} characters"))
+    for field in ("latency", "time_to_first_byte"):
+        if not 0 <= _seconds(getattr(message, field)) <= LONGEST_LATENCY:
+            violations.append(FieldViolation(field, "is not a duration between 0 and a day"))
     if violations:
         raise InvalidRequest(violations)
     return Report(
@@ -82,8 +93,8 @@ def read_report(message: pb.ReportOutcomeRequest) -> Report:
         output_tokens=message.output_tokens,
         cached_input_tokens=message.cached_input_tokens,
         cost_usd=message.cost_usd if message.HasField("cost_usd") else None,
-        latency_seconds=message.latency.ToTimedelta().total_seconds(),
-        time_to_first_byte_seconds=message.time_to_first_byte.ToTimedelta().total_seconds(),
+        latency_seconds=_seconds(message.latency),
+        time_to_first_byte_seconds=_seconds(message.time_to_first_byte),
     )
 
 
@@ -168,7 +179,7 @@ def _choice_violations(message: pb.SelectModelRequest) -> list[FieldViolation]:
         names, field = list(message.candidates.models), "candidates.models"
     if not 1 <= len(names) <= MAX_CANDIDATES:
         return [FieldViolation(field, f"holds {len(names)} entries; give 1 to {MAX_CANDIDATES}")]
-    wrong = [name for name in names if not re.fullmatch(MODEL_ID, name)]
+    wrong = [name for name in names if len(name) > MAX_MODEL_LENGTH or not re.fullmatch(MODEL_ID, name)]
     return [FieldViolation(field, f"{name[:80]!r} is not provider/model, such as openai/gpt-5.2") for name in wrong]
 
 
@@ -179,6 +190,17 @@ def _detail_violations(message: pb.SelectModelRequest) -> list[FieldViolation]:
         found.append(FieldViolation("cost_quality_tradeoff", text))
     if message.purpose and message.purpose not in PURPOSES:
         found.append(FieldViolation("purpose", f"{message.purpose} is not a purpose of this contract"))
+    for field, longest in TEXT_LIMITS.items():
+        if len(getattr(message, field)) > longest:
+            found.append(FieldViolation(field, f"is longer than {longest} characters"))
+    if len(message.messages) > MAX_MESSAGES:
+        found.append(
+            FieldViolation("messages", f"holds more than {MAX_MESSAGES}; clip the conversation to what decides")
+        )
+        return found
+    providers = message.available_providers
+    if len(providers) > MAX_NAMES or any(len(name) > MAX_NAMES for name in providers):
+        found.append(FieldViolation("available_providers", f"holds more than {MAX_NAMES} entries or characters"))
     for position, turn in enumerate(message.messages):
         if turn.role not in ROLES:
             text = f"is {turn.role[:20]!r}; give one of {', '.join(sorted(ROLES))}"
@@ -213,6 +235,10 @@ def _write_report(report: Report) -> pb.ReportOutcomeRequest:
         latency=_duration(report.latency_seconds),
         time_to_first_byte=_duration(report.time_to_first_byte_seconds),
     )
+
+
+def _seconds(duration: Duration) -> float:
+    return duration.seconds + duration.nanos / 1e9
 
 
 def _duration(seconds: float) -> Duration | None:

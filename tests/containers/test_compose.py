@@ -43,7 +43,7 @@ class Compose:
         return json.loads(done.stdout)[0]
 
     def ask(self) -> tuple[int, str]:
-        request = urllib.request.Request(f"{self.url}/chat/completions", data=BODY)
+        request = urllib.request.Request(f"{self.url}/chat/completions", BODY, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status, answer.headers["x-router-source"]
 

@@ -3,9 +3,11 @@
 import asyncio
 import io
 import json
+import time
 
 import aiohttp
 import pytest
+from aiohttp import web
 from google.protobuf.json_format import MessageToDict
 
 from protos.router.v1 import router_pb2 as pb
@@ -15,6 +17,7 @@ from tests.processes import free_port, log_events, start_edge, wait_until
 from tests.router_service.calls import call
 
 MESSAGES = [{"role": "user", "content": "hello"}]
+JSON = {"content-type": "application/json"}
 
 
 async def ask(http: aiohttp.ClientSession, system: System, path: str = "/v1/chat/completions", **body: object):
@@ -157,14 +160,28 @@ async def test_an_error_page_is_told_as_one_and_not_relayed(http, system):
 async def test_too_much_context_for_every_model_is_told_in_the_words_clients_know(http, system):
     request = {"model": "auto", "messages": [{"role": "user", "content": "word " * 800_000}]}
     sent = io.BytesIO(json.dumps(request).encode())
-    async with http.post(system.url + "/v1/chat/completions", data=sent) as answer:
+    async with http.post(system.url + "/v1/chat/completions", data=sent, headers=JSON) as answer:
         code, error = answer.status, (await answer.json())["error"]
     assert (code, error["code"]) == (400, "context_length_exceeded")
     assert error["message"].startswith("This model's maximum context length is 900000 tokens")
     assert system.provider.seen == []
 
 
-@pytest.mark.parametrize("name", ["nope", "gw/auto", "router:cost", "", "openai/gpt-5.2"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nope",
+        "gw/auto",
+        "router:cost",
+        "",
+        "openai/gpt-5.2",
+        "fake/",
+        "fake/模型",
+        "fake/a b",
+        "fake/a\r\nx: y",
+        "m" * 9999,
+    ],
+)
 async def test_an_unknown_model_is_a_404_that_names_what_can_be_asked_for(http, system, name):
     code, _, body = await ask(http, system, model=name)
     error = json.loads(body)["error"]
@@ -201,7 +218,7 @@ async def test_a_model_asked_for_by_name_is_served_as_asked_and_not_failed_over(
     ],
 )
 async def test_a_body_that_cannot_be_read_is_a_400_that_names_the_field(http, system, body, says):
-    async with http.post(system.url + "/v1/chat/completions", data=body) as answer:
+    async with http.post(system.url + "/v1/chat/completions", data=body, headers=JSON) as answer:
         error = (await answer.json())["error"]
     assert (answer.status, error["type"]) == (400, "invalid_request_error")
     assert says in error["message"]
@@ -328,3 +345,134 @@ async def test_no_prompt_and_no_key_stands_in_a_log(http, system):
     await asyncio.to_thread(wait_until, lambda: request_id in system.edge.text(), "the log line")
     for process in (system.edge, system.router):
         assert "sentinel" not in process.text()
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
+async def test_what_a_web_page_could_send_unasked_is_refused(http, system, media_type):
+    body = json.dumps({"model": "auto", "messages": MESSAGES})
+    headers = {"content-type": media_type, "origin": "https://example.invalid"}
+    async with http.post(system.url + "/v1/chat/completions", data=body.encode(), headers=headers) as answer:
+        assert answer.status == 400
+        assert (await answer.json())["error"]["code"] == "unsupported_media_type"
+    assert system.provider.seen == []
+
+
+async def test_a_plain_answer_may_take_longer_than_a_streams_first_byte(http, system):
+    async def slow(request, body):
+        await asyncio.sleep(2.5)  # more than the first-byte time-out of this system
+        return await fake.answer(request, body)
+
+    system.provider.script["first"] = slow
+    status, headers, body = await ask(http, system)
+    assert (status, body) == (200, fake.PLAIN)
+    assert headers["x-served-model"] == "fake/first"
+
+
+@pytest.mark.parametrize(
+    "usage", ["1.5", '{"prompt_tokens":11.5}', '{"prompt_tokens":"11"}', '{"prompt_tokens_details":[]}', "-3", '""']
+)
+async def test_a_completion_is_not_refused_for_a_usage_that_cannot_be_read(http, system, usage):
+    plain = f'{{"choices":[{{"index":0,"message":{{}},"finish_reason":"stop"}}],"usage":{usage}}}'.encode()
+
+    async def odd(request, body):
+        if body.get("stream"):
+            return await fake.stream(request, (b"data: " + plain + b"\n\n",))
+        return web.Response(body=plain, content_type="application/json")
+
+    system.provider.script["first"] = odd
+    assert (await ask(http, system))[2] == plain
+    assert (await ask(http, system, stream=True))[2] == b"data: " + plain + b"\n\n"
+
+
+@pytest.mark.parametrize("error", ["{}", '""', "false", "null"])
+async def test_an_empty_error_field_does_not_make_a_cut_stream_look_complete(http, system, error):
+    event = f'data: {{"choices":[{{"delta":{{"content":"x"}}}}],"error":{error}}}\n\n'.encode()
+
+    async def cut(request, body):
+        return await fake.stream(request, (event,))
+
+    system.provider.script["first"] = cut
+    _, _, body = await ask(http, system, stream=True)
+    assert b"stream_truncated" in body
+
+
+async def test_a_connection_lost_after_the_model_had_finished_is_no_error(http, system):
+    system.provider.script["first"] = fake.cut_after(3, abort=True)
+    _, _, body = await ask(http, system, stream=True)
+    assert body == b"".join(fake.EVENTS[:3])
+
+
+async def test_a_providers_odd_headers_do_not_harm_the_answer(http, system):
+    async def odd(request, body):
+        headers = {"x-ratelimit-remaining": "1\u65e52", "retry-after": "\u00ff"}
+        return web.Response(body=fake.PLAIN, content_type="application/json", headers=headers)
+
+    system.provider.script["first"] = odd
+    status, headers, body = await ask(http, system)
+    assert (status, body) == (200, fake.PLAIN)
+    assert headers["x-ratelimit-remaining"].isascii()
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "says"),
+    [
+        (
+            "prompt is too long: 200001 tokens > 200000 maximum",
+            "context_length_exceeded",
+            "This model's maximum context length",
+        ),
+        ("no rate limit left for this key", "upstream_refused", "rate-limit"),
+        ("a." * 30_000, "upstream_refused", "a.a."),
+    ],
+)
+async def test_a_providers_words_are_told_so_that_clients_understand_them(http, system, message, code, says):
+    system.provider.script["first"] = fake.refuse(400, message)
+    status, _, body = await ask(http, system)
+    error = json.loads(body)["error"]
+    assert (status, error["code"]) == (400, code)
+    assert says in error["message"]
+    assert "rate limit" not in error["message"]
+
+
+@pytest.mark.parametrize(
+    "text", ["expert code analyst" + "\n" * 3000, "\n" * 50_000, "1. The opening fence and code language" * 4000]
+)
+async def test_no_text_holds_the_edge_up(http, system, text):
+    started = time.monotonic()
+    messages = [{"role": "system", "content": text}, {"role": "user", "content": "x" + text}]
+    async with asyncio.timeout(5):
+        status, _, _ = await ask(http, system, messages=messages)
+    assert status == 200
+    assert time.monotonic() - started < 5
+
+
+async def test_an_image_beside_a_tool_is_not_counted_as_text(http, system):
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 900_000}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    status, headers, _ = await ask(http, system, messages=[{"role": "user", "content": [image]}], tools=[tool])
+    assert status == 200
+    request = pb.ExplainDecisionRequest(decision_id=headers["x-router-decision-id"])
+    needs = call(system.router_port, "ExplainDecision", request).requirements
+    assert needs.input_tokens < 5000
+    assert needs.vision
+    assert needs.tools
+
+
+async def test_a_client_that_leaves_while_it_sends_leaves_no_traceback(http, system):
+    host, port = system.url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{"
+    writer.write(head.encode())
+    await writer.drain()
+    gone = len(log_events(system.edge, "client_gone"))
+    writer.close()
+    await asyncio.to_thread(wait_until, lambda: len(log_events(system.edge, "client_gone")) > gone, "the edge noticed")
+    assert "Traceback" not in system.edge.text()
+
+
+async def test_a_failed_request_is_one_line_in_the_log(http, system):
+    system.provider.script = dict.fromkeys(("first", "second"), fake.refuse(500))
+    _, headers, _ = await ask(http, system)
+    wanted = headers["x-request-id"]
+    await asyncio.to_thread(wait_until, lambda: wanted in system.edge.text(), "the log line")
+    assert len([line for line in system.edge.text().splitlines() if wanted in line]) == 1

@@ -16,6 +16,9 @@ from tests.processes import ROOT
         ({"EDGE_CONFIG": "/nowhere.toml"}, "", "EDGE_CONFIG: /nowhere.toml cannot be read"),
         ({}, "[providers.mine]\nsluggish = 1", "providers.mine.slug: Field required"),
         ({}, "not toml", "is not TOML"),
+        ({}, "foo = 1", "foo is none of them"),
+        ({}, "providers = 3", "providers is none of them"),
+        ({"EDGE_LISTEN": "127.0.0.1:84663"}, "", "is not HOST:PORT"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path, env, toml, says):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from protos.router.v1 import router_pb2 as pb
+from router_service.not_diamond import NotDiamond
 from tests.fakes import not_diamond as fake
 from tests.processes import SHARED, Process, free_port, start_router
 from tests.router_service.calls import call, select
@@ -78,6 +79,7 @@ def test_a_good_recommendation_is_followed_and_the_others_stay_as_alternatives(h
         (fake.reply(422, b"{}"), "HTTP 422"),
         (fake.reply(429, b"{}", retry_after="30"), "rate limit"),
         (fake.reply(500, b"oops", "text/plain"), "HTTP 500"),
+        (fake.document({"providers": [{"provider": "a", "model": "b"}] * 100_000}), "larger than"),
     ],
 )
 def test_any_other_answer_leaves_the_decision_to_the_local_policy_in_time(hosted, router, answer, says):
@@ -153,3 +155,17 @@ def test_neither_the_key_nor_the_prompt_stands_in_the_log(hosted, router):
     decide(port)
     assert "sentinel" not in process.text()
     assert "fix the bug" not in process.text()
+
+
+def test_an_empty_address_means_the_hosted_service_and_not_none_at_all(monkeypatch):
+    monkeypatch.setenv("NOTDIAMOND_BASE_URL", "")
+    assert str(NotDiamond("k", None)._client.base_url).startswith("https://api.notdiamond.ai")
+
+
+def test_an_unprintable_session_id_does_not_cost_the_recommendation(hosted, router):
+    port, _ = router
+    good = b'{"providers":[{"provider":"google","model":"gemini-3.8-flash"}],"session_id":"s\\ud800"}'
+    hosted.answer = fake.reply(200, good)
+    decision = decide(port)
+    assert decision.source == pb.DECISION_SOURCE_NOT_DIAMOND
+    assert decision.not_diamond_session_id == ""

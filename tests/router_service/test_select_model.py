@@ -130,6 +130,10 @@ def test_a_model_that_does_not_fit_is_removed_and_the_filter_named(port, needs, 
         ({"profile": "auto", "purpose": 99}, "purpose"),
         ({"profile": "auto", "messages": [{"role": "boss", "text": "x"}]}, "messages[0].role"),
         ({"profile": "auto", "metadata": {"k": "v" * 129}}, "metadata"),
+        ({"profile": "auto", "conversationId": "c" * 129}, "conversation_id"),
+        ({"profile": "auto", "messages": [{"role": "boss", "text": "x"}] * 300}, "messages[0].role"),
+        ({"profile": "auto", "messages": [{"role": "user", "text": "x"}] * 1001}, "messages"),
+        ({"model": "a/" + "b" * 300}, "model"),
     ],
 )
 def test_a_request_that_breaks_a_rule_is_refused_naming_the_field(port, fields, field):
@@ -139,6 +143,23 @@ def test_a_request_that_breaks_a_rule_is_refused_naming_the_field(port, fields, 
     found = details(caught.value)
     assert (found["ErrorInfo"].reason, found["ErrorInfo"].domain) == ("INVALID_REQUEST", "router.v1")
     assert found["BadRequest"].field_violations[0].field == field
+
+
+def test_a_refusal_of_many_candidates_fits_into_the_trailers(port):
+    names = [f"nobody/{'n' * 150}{number}" for number in range(64)]
+    with pytest.raises(grpc.RpcError) as caught:
+        select(port, candidates={"models": names})
+    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+def test_a_report_with_an_impossible_duration_is_refused_naming_the_field(port):
+    decision = select(port, profile="auto")
+    report = pb.ReportOutcomeRequest(decision_id=decision.decision_id, outcome=pb.OUTCOME_APPLIED)
+    report.latency.seconds = 10**17
+    with pytest.raises(grpc.RpcError) as caught:
+        call(port, "ReportOutcome", report)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert details(caught.value)["BadRequest"].field_violations[0].field == "latency"
 
 
 def test_an_unknown_profile_is_refused_naming_the_known_ones(port):

@@ -26,6 +26,7 @@ def run(**env: str) -> tuple[int, str]:
     ("env", "says"),
     [
         ({"ROUTER_LISTEN": "here"}, "ROUTER_LISTEN: 'here' is not HOST:PORT"),
+        ({"ROUTER_LISTEN": "127.0.0.1:99999"}, "is not HOST:PORT"),
         ({"ROUTER_NOT_DIAMOND_BUDGET_SECONDS": "soon"}, "ROUTER_NOT_DIAMOND_BUDGET_SECONDS"),
         ({"ROUTER_KEPT_DECISIONS": "0"}, "ROUTER_KEPT_DECISIONS"),
         ({"ROUTER_CONFIG": "/nowhere.toml"}, "ROUTER_CONFIG: /nowhere.toml cannot be read"),
@@ -47,6 +48,9 @@ def test_a_wrong_variable_is_named(env, says):
         ('[[models]]\nid = "a/b"\nsource = "x"\nchecked = "2026-01-01"', "models.a/b.context_tokens: Field required"),
         ("[profiles.auto]\ncandidats = 1", "profiles.auto.candidats"),
         ("schema = 2", "schema"),
+        ('models = ["x"]', "models must be a list of tables"),
+        ("[models]", "models must be a list of tables"),
+        ("profiles = 3", "profiles"),
     ],
 )
 def test_a_wrong_configuration_is_named_with_its_field(tmp_path, toml, says):
