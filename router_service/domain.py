@@ -66,6 +66,7 @@ class Requirements:
     vision: bool = False
     tools: bool = False
     json: bool = False
+    prefix_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,9 @@ class Request:
     preference_id: str = ""
     previous_reply: PreviousReply = PreviousReply()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    tenant: str = ""
+    ignore_pin: bool = False
+    unhealthy_providers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,7 @@ class Ranked:
     context_tokens: int = 0
     quality: float | None = None
     score: float | None = None
+    switch_cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +134,26 @@ class Consultation:
 
 
 @dataclass(frozen=True, slots=True)
+class PinTrace:
+    """What became of a conversation's pin: the model, whether the decision kept to it, and why."""
+
+    model: str
+    kept: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowTrace:
+    """What another profile's policy would have decided; it was not applied."""
+
+    profile: str
+    model: str
+    expected_cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
-    """A decision with its reasons; `ranking` starts with the chosen model."""
+    """A decision with its reasons; `ranking` starts with the chosen model, `time` is seconds since the epoch."""
 
     id: str
     model: str
@@ -141,6 +164,13 @@ class Decision:
     cost_quality_tradeoff: int
     removed: tuple[Removed, ...] = ()
     consultation: Consultation | None = None
+    time: float = 0.0
+    policy: str = ""
+    pin: PinTrace | None = None
+    shadow: ShadowTrace | None = None
+    baseline_model: str = ""
+    baseline_cost_usd: float | None = None
+    valid_for_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +186,59 @@ class Report:
     cost_usd: float | None = None
     latency_seconds: float = 0.0
     time_to_first_byte_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which decisions to list or sum up; what is empty does not restrict, times are seconds since the epoch."""
+
+    tenant: str = ""
+    profile: str = ""
+    conversation_id: str = ""
+    model: str = ""
+    since: float = 0.0
+    until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A decision in a list, with what was reported of it; what is not known is empty, 0 or None."""
+
+    decision_id: str
+    time: float
+    tenant: str
+    profile: str
+    purpose: Purpose
+    conversation_id: str
+    model: str
+    source: Source
+    reason: str
+    expected_cost_usd: float | None = None
+    served_model: str = ""
+    outcome: Outcome = Outcome.UNKNOWN
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = None
+    baseline_cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Summaries, latest first, and the token of the next page; empty when this is the last."""
+
+    summaries: tuple[Summary, ...]
+    next_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Savings:
+    """Decisions of one purpose and served model summed up; costs over those whose tokens were reported."""
+
+    purpose: Purpose | None
+    model: str
+    decisions: int
+    reported: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    baseline_cost_usd: float

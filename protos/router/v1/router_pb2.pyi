@@ -15,6 +15,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -241,6 +242,7 @@ class Requirements(_message.Message):
     VISION_FIELD_NUMBER: _builtins.int
     TOOLS_FIELD_NUMBER: _builtins.int
     JSON_FIELD_NUMBER: _builtins.int
+    PREFIX_TOKENS_FIELD_NUMBER: _builtins.int
     input_tokens: _builtins.int
     """Estimated input tokens."""
     output_tokens: _builtins.int
@@ -251,6 +253,10 @@ class Requirements(_message.Message):
     """The request offers tools."""
     json: _builtins.bool
     """The reply must be JSON."""
+    prefix_tokens: _builtins.int
+    """How many of the input tokens the conversation's previous request began with as well, so that a provider's prompt cache
+    may hold them; 0 when not known.
+    """
     def __init__(
         self,
         *,
@@ -259,10 +265,11 @@ class Requirements(_message.Message):
         vision: _builtins.bool = ...,
         tools: _builtins.bool = ...,
         json: _builtins.bool = ...,
+        prefix_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["input_tokens", b"input_tokens", "json", b"json", "output_tokens", b"output_tokens", "tools", b"tools", "vision", b"vision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input_tokens", b"input_tokens", "json", b"json", "output_tokens", b"output_tokens", "prefix_tokens", b"prefix_tokens", "tools", b"tools", "vision", b"vision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -341,6 +348,9 @@ class SelectModelRequest(_message.Message):
     PREVIOUS_REPLY_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     EDIT_FORMAT_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    IGNORE_PIN_FIELD_NUMBER: _builtins.int
+    UNHEALTHY_PROVIDERS_FIELD_NUMBER: _builtins.int
     profile: _builtins.str
     """A routing policy by name, such as `auto`."""
     model: _builtins.str
@@ -355,6 +365,10 @@ class SelectModelRequest(_message.Message):
     """A custom Not Diamond router; excludes cost_quality_tradeoff at Not Diamond."""
     edit_format: _builtins.str
     """The edit format the reply must keep to, such as `diff`; empty when none."""
+    tenant: _builtins.str
+    """Whose request it is: the tenant's allow- and deny-lists apply; empty when there is only one."""
+    ignore_pin: _builtins.bool
+    """Choose afresh even if the conversation is pinned to a model."""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]:
         """The turns that decide, oldest first. May be empty: the local policy needs none."""
@@ -379,6 +393,10 @@ class SelectModelRequest(_message.Message):
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Kept with the decision; at most 16 entries of 128 characters. No secrets."""
 
+    @_builtins.property
+    def unhealthy_providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Providers that the caller sees failing just now; their models are removed."""
+
     def __init__(
         self,
         *,
@@ -395,10 +413,13 @@ class SelectModelRequest(_message.Message):
         previous_reply: Global___PreviousReply | None = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         edit_format: _builtins.str = ...,
+        tenant: _builtins.str = ...,
+        ignore_pin: _builtins.bool = ...,
+        unhealthy_providers: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_quality_tradeoff", b"_cost_quality_tradeoff", "candidates", b"candidates", "choice", b"choice", "cost_quality_tradeoff", b"cost_quality_tradeoff", "model", b"model", "previous_reply", b"previous_reply", "profile", b"profile", "requirements", b"requirements"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_quality_tradeoff", b"_cost_quality_tradeoff", "available_providers", b"available_providers", "candidates", b"candidates", "choice", b"choice", "conversation_id", b"conversation_id", "cost_quality_tradeoff", b"cost_quality_tradeoff", "edit_format", b"edit_format", "messages", b"messages", "metadata", b"metadata", "model", b"model", "preference_id", b"preference_id", "previous_reply", b"previous_reply", "profile", b"profile", "purpose", b"purpose", "requirements", b"requirements"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_quality_tradeoff", b"_cost_quality_tradeoff", "available_providers", b"available_providers", "candidates", b"candidates", "choice", b"choice", "conversation_id", b"conversation_id", "cost_quality_tradeoff", b"cost_quality_tradeoff", "edit_format", b"edit_format", "ignore_pin", b"ignore_pin", "messages", b"messages", "metadata", b"metadata", "model", b"model", "preference_id", b"preference_id", "previous_reply", b"previous_reply", "profile", b"profile", "purpose", b"purpose", "requirements", b"requirements", "tenant", b"tenant", "unhealthy_providers", b"unhealthy_providers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_quality_tradeoff: _TypeAlias = _typing.Literal["cost_quality_tradeoff"]  # noqa: Y015
     _WhichOneofArgType__cost_quality_tradeoff: _TypeAlias = _typing.Literal["_cost_quality_tradeoff", b"_cost_quality_tradeoff"]  # noqa: Y015
@@ -412,6 +433,116 @@ class SelectModelRequest(_message.Message):
 Global___SelectModelRequest: _TypeAlias = SelectModelRequest  # noqa: Y015
 
 @_typing.final
+class SelectModelsRequest(_message.Message):
+    """SelectModelsRequest holds the requests to decide."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___SelectModelRequest]:
+        """1 to 256 requests."""
+
+    def __init__(
+        self,
+        *,
+        requests: _abc.Iterable[Global___SelectModelRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SelectModelsRequest: _TypeAlias = SelectModelsRequest  # noqa: Y015
+
+@_typing.final
+class SelectModelsResponse(_message.Message):
+    """SelectModelsResponse holds the answers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SelectModelsResult]:
+        """One for each request, in its place."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___SelectModelsResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SelectModelsResponse: _TypeAlias = SelectModelsResponse  # noqa: Y015
+
+@_typing.final
+class SelectModelsResult(_message.Message):
+    """SelectModelsResult is the answer to one request of many."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def decision(self) -> Global___SelectModelResponse:
+        """The decision."""
+
+    @_builtins.property
+    def refusal(self) -> Global___Refusal:
+        """Why there is none."""
+
+    def __init__(
+        self,
+        *,
+        decision: Global___SelectModelResponse | None = ...,
+        refusal: Global___Refusal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "refusal", b"refusal", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "refusal", b"refusal", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["decision", "refusal"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___SelectModelsResult: _TypeAlias = SelectModelsResult  # noqa: Y015
+
+@_typing.final
+class Refusal(_message.Message):
+    """Refusal is what SelectModel would have failed with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """The gRPC status code, such as 9 for FAILED_PRECONDITION."""
+    reason: _builtins.str
+    """The ErrorInfo reason, such as `NO_CANDIDATE`."""
+    message: _builtins.str
+    """The sentence."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Refusal: _TypeAlias = Refusal  # noqa: Y015
+
+@_typing.final
 class RankedModel(_message.Message):
     """RankedModel is one entry of a decision's ranking."""
 
@@ -423,6 +554,7 @@ class RankedModel(_message.Message):
     CONTEXT_TOKENS_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    SWITCH_COST_USD_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """`provider/model`."""
     reason: _builtins.str
@@ -435,6 +567,10 @@ class RankedModel(_message.Message):
     """The local policy's estimate of quality, 0 to 1; not set when there is none."""
     score: _builtins.float
     """The local policy's score, higher is better; not set when it was not scored."""
+    switch_cost_usd: _builtins.float
+    """What leaving the conversation's warm model for this one costs: the prefix that the provider's prompt cache would have
+    served, paid in full. US dollars, part of expected_cost_usd; not set when nothing is warm.
+    """
     def __init__(
         self,
         *,
@@ -444,10 +580,11 @@ class RankedModel(_message.Message):
         context_tokens: _builtins.int = ...,
         quality: _builtins.float | None = ...,
         score: _builtins.float | None = ...,
+        switch_cost_usd: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_cost_usd", b"_expected_cost_usd", "_quality", b"_quality", "_score", b"_score", "expected_cost_usd", b"expected_cost_usd", "quality", b"quality", "score", b"score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_cost_usd", b"_expected_cost_usd", "_quality", b"_quality", "_score", b"_score", "_switch_cost_usd", b"_switch_cost_usd", "expected_cost_usd", b"expected_cost_usd", "quality", b"quality", "score", b"score", "switch_cost_usd", b"switch_cost_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_cost_usd", b"_expected_cost_usd", "_quality", b"_quality", "_score", b"_score", "context_tokens", b"context_tokens", "expected_cost_usd", b"expected_cost_usd", "model", b"model", "quality", b"quality", "reason", b"reason", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_cost_usd", b"_expected_cost_usd", "_quality", b"_quality", "_score", b"_score", "_switch_cost_usd", b"_switch_cost_usd", "context_tokens", b"context_tokens", "expected_cost_usd", b"expected_cost_usd", "model", b"model", "quality", b"quality", "reason", b"reason", "score", b"score", "switch_cost_usd", b"switch_cost_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_cost_usd: _TypeAlias = _typing.Literal["expected_cost_usd"]  # noqa: Y015
     _WhichOneofArgType__expected_cost_usd: _TypeAlias = _typing.Literal["_expected_cost_usd", b"_expected_cost_usd"]  # noqa: Y015
@@ -455,12 +592,16 @@ class RankedModel(_message.Message):
     _WhichOneofArgType__quality: _TypeAlias = _typing.Literal["_quality", b"_quality"]  # noqa: Y015
     _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
     _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
+    _WhichOneofReturnType__switch_cost_usd: _TypeAlias = _typing.Literal["switch_cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__switch_cost_usd: _TypeAlias = _typing.Literal["_switch_cost_usd", b"_switch_cost_usd"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_cost_usd) -> _WhichOneofReturnType__expected_cost_usd | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__quality) -> _WhichOneofReturnType__quality | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__switch_cost_usd) -> _WhichOneofReturnType__switch_cost_usd | None: ...
 
 Global___RankedModel: _TypeAlias = RankedModel  # noqa: Y015
 
@@ -477,6 +618,8 @@ class SelectModelResponse(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     NOT_DIAMOND_SESSION_ID_FIELD_NUMBER: _builtins.int
     VALID_FOR_FIELD_NUMBER: _builtins.int
+    BASELINE_MODEL_FIELD_NUMBER: _builtins.int
+    BASELINE_COST_USD_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """Names the decision in ReportOutcome and ExplainDecision."""
     model: _builtins.str
@@ -487,6 +630,10 @@ class SelectModelResponse(_message.Message):
     """Why, in one sentence a person can read."""
     not_diamond_session_id: _builtins.str
     """Not Diamond's session, when it was asked and answered."""
+    baseline_model: _builtins.str
+    """The profile's baseline model, and what this request would be expected to cost on it; not set when there is none."""
+    baseline_cost_usd: _builtins.float
+    """US dollars; not set when there is no baseline model."""
     @_builtins.property
     def ranking(self) -> _containers.RepeatedCompositeFieldContainer[Global___RankedModel]:
         """All models that passed the filters, best first: the order in which to fail over."""
@@ -505,12 +652,16 @@ class SelectModelResponse(_message.Message):
         reason: _builtins.str = ...,
         not_diamond_session_id: _builtins.str = ...,
         valid_for: _duration_pb2.Duration | None = ...,
+        baseline_model: _builtins.str = ...,
+        baseline_cost_usd: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["valid_for", b"valid_for"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "valid_for", b"valid_for"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "model", b"model", "not_diamond_session_id", b"not_diamond_session_id", "ranking", b"ranking", "reason", b"reason", "source", b"source", "valid_for", b"valid_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "baseline_model", b"baseline_model", "decision_id", b"decision_id", "model", b"model", "not_diamond_session_id", b"not_diamond_session_id", "ranking", b"ranking", "reason", b"reason", "source", b"source", "valid_for", b"valid_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__baseline_cost_usd: _TypeAlias = _typing.Literal["baseline_cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__baseline_cost_usd: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__baseline_cost_usd) -> _WhichOneofReturnType__baseline_cost_usd | None: ...
 
 Global___SelectModelResponse: _TypeAlias = SelectModelResponse  # noqa: Y015
 
@@ -843,6 +994,11 @@ class ExplainDecisionResponse(_message.Message):
     NOT_DIAMOND_FIELD_NUMBER: _builtins.int
     OUTCOMES_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    PIN_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
     purpose: Global___Purpose.ValueType
     """What the request was for."""
     profile: _builtins.str
@@ -851,6 +1007,10 @@ class ExplainDecisionResponse(_message.Message):
     """The conversation; empty when not known."""
     cost_quality_tradeoff: _builtins.int
     """The cost_quality_tradeoff that applied."""
+    tenant: _builtins.str
+    """Whose request it was."""
+    policy: _builtins.str
+    """The policy that decided, where the profile tries two: the profile's name, or the other one's."""
     @_builtins.property
     def decision(self) -> Global___SelectModelResponse:
         """What was answered."""
@@ -875,6 +1035,18 @@ class ExplainDecisionResponse(_message.Message):
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The metadata of the request."""
 
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When it was decided."""
+
+    @_builtins.property
+    def pin(self) -> Global___PinTrace:
+        """What became of the conversation's pin; not set when there was none."""
+
+    @_builtins.property
+    def shadow(self) -> Global___ShadowTrace:
+        """What the shadow policy would have decided; not set when there is none."""
+
     def __init__(
         self,
         *,
@@ -888,14 +1060,424 @@ class ExplainDecisionResponse(_message.Message):
         not_diamond: Global___NotDiamondTrace | None = ...,
         outcomes: _abc.Iterable[Global___ReportOutcomeRequest] | None = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        tenant: _builtins.str = ...,
+        pin: Global___PinTrace | None = ...,
+        policy: _builtins.str = ...,
+        shadow: Global___ShadowTrace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "not_diamond", b"not_diamond", "requirements", b"requirements"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "not_diamond", b"not_diamond", "pin", b"pin", "requirements", b"requirements", "shadow", b"shadow", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "cost_quality_tradeoff", b"cost_quality_tradeoff", "decision", b"decision", "metadata", b"metadata", "not_diamond", b"not_diamond", "outcomes", b"outcomes", "profile", b"profile", "purpose", b"purpose", "removed", b"removed", "requirements", b"requirements"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "cost_quality_tradeoff", b"cost_quality_tradeoff", "decision", b"decision", "metadata", b"metadata", "not_diamond", b"not_diamond", "outcomes", b"outcomes", "pin", b"pin", "policy", b"policy", "profile", b"profile", "purpose", b"purpose", "removed", b"removed", "requirements", b"requirements", "shadow", b"shadow", "tenant", b"tenant", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainDecisionResponse: _TypeAlias = ExplainDecisionResponse  # noqa: Y015
+
+@_typing.final
+class PinTrace(_message.Message):
+    """PinTrace is what became of a conversation's pin."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model it was pinned to."""
+    kept: _builtins.bool
+    """Whether the decision kept to it."""
+    reason: _builtins.str
+    """Why, in words."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        kept: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kept", b"kept", "model", b"model", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PinTrace: _TypeAlias = PinTrace  # noqa: Y015
+
+@_typing.final
+class ShadowTrace(_message.Message):
+    """ShadowTrace is what another policy would have decided; it was not applied."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROFILE_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    EXPECTED_COST_USD_FIELD_NUMBER: _builtins.int
+    profile: _builtins.str
+    """The profile whose policy it is."""
+    model: _builtins.str
+    """The model it would have chosen."""
+    expected_cost_usd: _builtins.float
+    """Its expected cost, US dollars; not set when not known."""
+    def __init__(
+        self,
+        *,
+        profile: _builtins.str = ...,
+        model: _builtins.str = ...,
+        expected_cost_usd: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_cost_usd", b"_expected_cost_usd", "expected_cost_usd", b"expected_cost_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_cost_usd", b"_expected_cost_usd", "expected_cost_usd", b"expected_cost_usd", "model", b"model", "profile", b"profile"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_cost_usd: _TypeAlias = _typing.Literal["expected_cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__expected_cost_usd: _TypeAlias = _typing.Literal["_expected_cost_usd", b"_expected_cost_usd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_cost_usd) -> _WhichOneofReturnType__expected_cost_usd | None: ...
+
+Global___ShadowTrace: _TypeAlias = ShadowTrace  # noqa: Y015
+
+@_typing.final
+class ListDecisionsRequest(_message.Message):
+    """ListDecisionsRequest says which decisions to list; what is empty does not restrict."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many, 1 to 1000; 100 when 0."""
+    page_token: _builtins.str
+    """From the previous page."""
+    tenant: _builtins.str
+    """Of this tenant."""
+    profile: _builtins.str
+    """Of this profile."""
+    conversation_id: _builtins.str
+    """Of this conversation."""
+    model: _builtins.str
+    """That chose this model."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Decided at or after this time."""
+
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        tenant: _builtins.str = ...,
+        profile: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+        model: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "model", b"model", "page_size", b"page_size", "page_token", b"page_token", "profile", b"profile", "since", b"since", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDecisionsRequest: _TypeAlias = ListDecisionsRequest  # noqa: Y015
+
+@_typing.final
+class ListDecisionsResponse(_message.Message):
+    """ListDecisionsResponse is one page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty when this is the last."""
+    @_builtins.property
+    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DecisionSummary]:
+        """Latest first."""
+
+    def __init__(
+        self,
+        *,
+        decisions: _abc.Iterable[Global___DecisionSummary] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDecisionsResponse: _TypeAlias = ListDecisionsResponse  # noqa: Y015
+
+@_typing.final
+class DecisionSummary(_message.Message):
+    """DecisionSummary is a decision in a list; ExplainDecision has the rest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    EXPECTED_COST_USD_FIELD_NUMBER: _builtins.int
+    SERVED_MODEL_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    INPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    COST_USD_FIELD_NUMBER: _builtins.int
+    BASELINE_COST_USD_FIELD_NUMBER: _builtins.int
+    decision_id: _builtins.str
+    """The decision."""
+    tenant: _builtins.str
+    """Whose request it was."""
+    profile: _builtins.str
+    """The profile asked for; empty when candidates or a model were named."""
+    purpose: Global___Purpose.ValueType
+    """What the request was for."""
+    conversation_id: _builtins.str
+    """The conversation; empty when not known."""
+    model: _builtins.str
+    """The chosen model."""
+    source: Global___DecisionSource.ValueType
+    """Who decided."""
+    reason: _builtins.str
+    """Why, in one sentence."""
+    expected_cost_usd: _builtins.float
+    """Expected cost, US dollars; not set when not known."""
+    served_model: _builtins.str
+    """The model that answered in the end; empty until reported."""
+    outcome: Global___Outcome.ValueType
+    """The latest reported outcome."""
+    input_tokens: _builtins.int
+    """Input tokens as reported."""
+    output_tokens: _builtins.int
+    """Output tokens as reported."""
+    cost_usd: _builtins.float
+    """What it cost, US dollars, as reported or from prices and tokens; not set until reported."""
+    baseline_cost_usd: _builtins.float
+    """What the same tokens would have cost on the profile's baseline model, US dollars; not set when there is none."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When it was decided."""
+
+    def __init__(
+        self,
+        *,
+        decision_id: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        tenant: _builtins.str = ...,
+        profile: _builtins.str = ...,
+        purpose: Global___Purpose.ValueType = ...,
+        conversation_id: _builtins.str = ...,
+        model: _builtins.str = ...,
+        source: Global___DecisionSource.ValueType = ...,
+        reason: _builtins.str = ...,
+        expected_cost_usd: _builtins.float | None = ...,
+        served_model: _builtins.str = ...,
+        outcome: Global___Outcome.ValueType = ...,
+        input_tokens: _builtins.int = ...,
+        output_tokens: _builtins.int = ...,
+        cost_usd: _builtins.float | None = ...,
+        baseline_cost_usd: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "_cost_usd", b"_cost_usd", "_expected_cost_usd", b"_expected_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "cost_usd", b"cost_usd", "expected_cost_usd", b"expected_cost_usd", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "_cost_usd", b"_cost_usd", "_expected_cost_usd", b"_expected_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "conversation_id", b"conversation_id", "cost_usd", b"cost_usd", "decision_id", b"decision_id", "expected_cost_usd", b"expected_cost_usd", "input_tokens", b"input_tokens", "model", b"model", "outcome", b"outcome", "output_tokens", b"output_tokens", "profile", b"profile", "purpose", b"purpose", "reason", b"reason", "served_model", b"served_model", "source", b"source", "tenant", b"tenant", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__baseline_cost_usd: _TypeAlias = _typing.Literal["baseline_cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__baseline_cost_usd: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd"]  # noqa: Y015
+    _WhichOneofReturnType__cost_usd: _TypeAlias = _typing.Literal["cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__cost_usd: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd"]  # noqa: Y015
+    _WhichOneofReturnType__expected_cost_usd: _TypeAlias = _typing.Literal["expected_cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__expected_cost_usd: _TypeAlias = _typing.Literal["_expected_cost_usd", b"_expected_cost_usd"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__baseline_cost_usd) -> _WhichOneofReturnType__baseline_cost_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_usd) -> _WhichOneofReturnType__cost_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_cost_usd) -> _WhichOneofReturnType__expected_cost_usd | None: ...
+
+Global___DecisionSummary: _TypeAlias = DecisionSummary  # noqa: Y015
+
+@_typing.final
+class WatchDecisionsRequest(_message.Message):
+    """WatchDecisionsRequest says what to watch; what is empty does not restrict."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """Of this tenant."""
+    profile: _builtins.str
+    """Of this profile."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        profile: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["profile", b"profile", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchDecisionsRequest: _TypeAlias = WatchDecisionsRequest  # noqa: Y015
+
+@_typing.final
+class WatchDecisionsResponse(_message.Message):
+    """WatchDecisionsResponse is one thing that happened."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def decision(self) -> Global___DecisionSummary:
+        """A decision was made."""
+
+    @_builtins.property
+    def outcome(self) -> Global___ReportOutcomeRequest:
+        """An outcome was reported."""
+
+    def __init__(
+        self,
+        *,
+        decision: Global___DecisionSummary | None = ...,
+        outcome: Global___ReportOutcomeRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "event", b"event", "outcome", b"outcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "event", b"event", "outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["decision", "outcome"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___WatchDecisionsResponse: _TypeAlias = WatchDecisionsResponse  # noqa: Y015
+
+@_typing.final
+class GetSavingsRequest(_message.Message):
+    """GetSavingsRequest says which decisions to sum up; what is empty does not restrict."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """Of this tenant."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Decided at or after this time."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Decided before this time."""
+
+    def __init__(
+        self,
+        *,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        tenant: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "tenant", b"tenant", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSavingsRequest: _TypeAlias = GetSavingsRequest  # noqa: Y015
+
+@_typing.final
+class GetSavingsResponse(_message.Message):
+    """GetSavingsResponse is the sums."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___SavingsRow]:
+        """One for each purpose and model, by cost."""
+
+    @_builtins.property
+    def total(self) -> Global___SavingsRow:
+        """All of them together; purpose and model are not set."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___SavingsRow] | None = ...,
+        total: Global___SavingsRow | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["total", b"total"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSavingsResponse: _TypeAlias = GetSavingsResponse  # noqa: Y015
+
+@_typing.final
+class SavingsRow(_message.Message):
+    """SavingsRow sums up decisions. Costs are US dollars, over the decisions whose tokens were reported."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    DECISIONS_FIELD_NUMBER: _builtins.int
+    REPORTED_FIELD_NUMBER: _builtins.int
+    INPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    COST_USD_FIELD_NUMBER: _builtins.int
+    BASELINE_COST_USD_FIELD_NUMBER: _builtins.int
+    purpose: Global___Purpose.ValueType
+    """What the requests were for."""
+    model: _builtins.str
+    """The model that answered."""
+    decisions: _builtins.int
+    """How many decisions."""
+    reported: _builtins.int
+    """How many of them have reported tokens."""
+    input_tokens: _builtins.int
+    """Input tokens."""
+    output_tokens: _builtins.int
+    """Output tokens."""
+    cost_usd: _builtins.float
+    """What they cost."""
+    baseline_cost_usd: _builtins.float
+    """What the same tokens would have cost on each decision's baseline model; decisions without one count as they cost."""
+    def __init__(
+        self,
+        *,
+        purpose: Global___Purpose.ValueType = ...,
+        model: _builtins.str = ...,
+        decisions: _builtins.int = ...,
+        reported: _builtins.int = ...,
+        input_tokens: _builtins.int = ...,
+        output_tokens: _builtins.int = ...,
+        cost_usd: _builtins.float = ...,
+        baseline_cost_usd: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline_cost_usd", b"baseline_cost_usd", "cost_usd", b"cost_usd", "decisions", b"decisions", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "purpose", b"purpose", "reported", b"reported"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SavingsRow: _TypeAlias = SavingsRow  # noqa: Y015
 
 @_typing.final
 class RemovedCandidate(_message.Message):
@@ -909,7 +1491,9 @@ class RemovedCandidate(_message.Message):
     model: _builtins.str
     """`provider/model`."""
     filter: _builtins.str
-    """The filter: `provider`, `deprecated`, `unknown_model`, `context`, `output`, `vision`, `tools` or `json`."""
+    """The filter: `provider`, `unhealthy`, `tenant`, `deprecated`, `unknown_model`, `context`, `output`, `vision`, `tools` or
+    `json`.
+    """
     detail: _builtins.str
     """What it lacked, in words."""
     def __init__(

@@ -40,6 +40,11 @@ class RouterServiceStub:
                 request_serializer=protos_dot_router_dot_v1_dot_router__pb2.SelectModelRequest.SerializeToString,
                 response_deserializer=protos_dot_router_dot_v1_dot_router__pb2.SelectModelResponse.FromString,
                 _registered_method=True)
+        self.SelectModels = channel.unary_unary(
+                '/router.v1.RouterService/SelectModels',
+                request_serializer=protos_dot_router_dot_v1_dot_router__pb2.SelectModelsRequest.SerializeToString,
+                response_deserializer=protos_dot_router_dot_v1_dot_router__pb2.SelectModelsResponse.FromString,
+                _registered_method=True)
         self.ReportOutcome = channel.unary_unary(
                 '/router.v1.RouterService/ReportOutcome',
                 request_serializer=protos_dot_router_dot_v1_dot_router__pb2.ReportOutcomeRequest.SerializeToString,
@@ -60,6 +65,21 @@ class RouterServiceStub:
                 request_serializer=protos_dot_router_dot_v1_dot_router__pb2.ExplainDecisionRequest.SerializeToString,
                 response_deserializer=protos_dot_router_dot_v1_dot_router__pb2.ExplainDecisionResponse.FromString,
                 _registered_method=True)
+        self.ListDecisions = channel.unary_unary(
+                '/router.v1.RouterService/ListDecisions',
+                request_serializer=protos_dot_router_dot_v1_dot_router__pb2.ListDecisionsRequest.SerializeToString,
+                response_deserializer=protos_dot_router_dot_v1_dot_router__pb2.ListDecisionsResponse.FromString,
+                _registered_method=True)
+        self.WatchDecisions = channel.unary_stream(
+                '/router.v1.RouterService/WatchDecisions',
+                request_serializer=protos_dot_router_dot_v1_dot_router__pb2.WatchDecisionsRequest.SerializeToString,
+                response_deserializer=protos_dot_router_dot_v1_dot_router__pb2.WatchDecisionsResponse.FromString,
+                _registered_method=True)
+        self.GetSavings = channel.unary_unary(
+                '/router.v1.RouterService/GetSavings',
+                request_serializer=protos_dot_router_dot_v1_dot_router__pb2.GetSavingsRequest.SerializeToString,
+                response_deserializer=protos_dot_router_dot_v1_dot_router__pb2.GetSavingsResponse.FromString,
+                _registered_method=True)
 
 
 class RouterServiceServicer:
@@ -75,6 +95,16 @@ class RouterServiceServicer:
         INVALID_ARGUMENT: the request breaks a rule below; the field is named.
         NOT_FOUND: no such profile; the known ones are named.
         FAILED_PRECONDITION: no candidate meets the requirements; the filter that removed each is named.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SelectModels(self, request, context):
+        """SelectModels chooses for many requests in one call, which costs a fraction of as many calls. Each request is decided as
+        SelectModel would, and answered in its place: with a decision, or with what SelectModel would have refused it with.
+
+        INVALID_ARGUMENT: no request, or more than 256.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,6 +142,29 @@ class RouterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDecisions(self, request, context):
+        """ListDecisions returns past decisions, latest first, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchDecisions(self, request, context):
+        """WatchDecisions streams decisions and reported outcomes as they happen, from now on, until the caller cancels.
+
+        RESOURCE_EXHAUSTED: the caller reads so slowly that entries had to be dropped; watch again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSavings(self, request, context):
+        """GetSavings sums up what was spent, and what other choices would have cost for the same tokens.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RouterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -119,6 +172,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.SelectModel,
                     request_deserializer=protos_dot_router_dot_v1_dot_router__pb2.SelectModelRequest.FromString,
                     response_serializer=protos_dot_router_dot_v1_dot_router__pb2.SelectModelResponse.SerializeToString,
+            ),
+            'SelectModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.SelectModels,
+                    request_deserializer=protos_dot_router_dot_v1_dot_router__pb2.SelectModelsRequest.FromString,
+                    response_serializer=protos_dot_router_dot_v1_dot_router__pb2.SelectModelsResponse.SerializeToString,
             ),
             'ReportOutcome': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportOutcome,
@@ -139,6 +197,21 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.ExplainDecision,
                     request_deserializer=protos_dot_router_dot_v1_dot_router__pb2.ExplainDecisionRequest.FromString,
                     response_serializer=protos_dot_router_dot_v1_dot_router__pb2.ExplainDecisionResponse.SerializeToString,
+            ),
+            'ListDecisions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDecisions,
+                    request_deserializer=protos_dot_router_dot_v1_dot_router__pb2.ListDecisionsRequest.FromString,
+                    response_serializer=protos_dot_router_dot_v1_dot_router__pb2.ListDecisionsResponse.SerializeToString,
+            ),
+            'WatchDecisions': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchDecisions,
+                    request_deserializer=protos_dot_router_dot_v1_dot_router__pb2.WatchDecisionsRequest.FromString,
+                    response_serializer=protos_dot_router_dot_v1_dot_router__pb2.WatchDecisionsResponse.SerializeToString,
+            ),
+            'GetSavings': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSavings,
+                    request_deserializer=protos_dot_router_dot_v1_dot_router__pb2.GetSavingsRequest.FromString,
+                    response_serializer=protos_dot_router_dot_v1_dot_router__pb2.GetSavingsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -169,6 +242,33 @@ class RouterService:
             '/router.v1.RouterService/SelectModel',
             protos_dot_router_dot_v1_dot_router__pb2.SelectModelRequest.SerializeToString,
             protos_dot_router_dot_v1_dot_router__pb2.SelectModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SelectModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/router.v1.RouterService/SelectModels',
+            protos_dot_router_dot_v1_dot_router__pb2.SelectModelsRequest.SerializeToString,
+            protos_dot_router_dot_v1_dot_router__pb2.SelectModelsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -277,6 +377,87 @@ class RouterService:
             '/router.v1.RouterService/ExplainDecision',
             protos_dot_router_dot_v1_dot_router__pb2.ExplainDecisionRequest.SerializeToString,
             protos_dot_router_dot_v1_dot_router__pb2.ExplainDecisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDecisions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/router.v1.RouterService/ListDecisions',
+            protos_dot_router_dot_v1_dot_router__pb2.ListDecisionsRequest.SerializeToString,
+            protos_dot_router_dot_v1_dot_router__pb2.ListDecisionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchDecisions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/router.v1.RouterService/WatchDecisions',
+            protos_dot_router_dot_v1_dot_router__pb2.WatchDecisionsRequest.SerializeToString,
+            protos_dot_router_dot_v1_dot_router__pb2.WatchDecisionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSavings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/router.v1.RouterService/GetSavings',
+            protos_dot_router_dot_v1_dot_router__pb2.GetSavingsRequest.SerializeToString,
+            protos_dot_router_dot_v1_dot_router__pb2.GetSavingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

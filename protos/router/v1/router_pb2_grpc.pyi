@@ -51,6 +51,12 @@ class RouterServiceStub:
     NOT_FOUND: no such profile; the known ones are named.
     FAILED_PRECONDITION: no candidate meets the requirements; the filter that removed each is named.
     """
+    SelectModels: _grpc.UnaryUnaryMultiCallable[_router_pb2.SelectModelsRequest, _router_pb2.SelectModelsResponse]
+    """SelectModels chooses for many requests in one call, which costs a fraction of as many calls. Each request is decided as
+    SelectModel would, and answered in its place: with a decision, or with what SelectModel would have refused it with.
+
+    INVALID_ARGUMENT: no request, or more than 256.
+    """
     ReportOutcome: _grpc.UnaryUnaryMultiCallable[_router_pb2.ReportOutcomeRequest, _router_pb2.ReportOutcomeResponse]
     """ReportOutcome tells how a reply fared. Repeating a report changes nothing.
 
@@ -65,6 +71,15 @@ class RouterServiceStub:
 
     NOT_FOUND: no such decision, or it is no longer kept.
     """
+    ListDecisions: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListDecisionsRequest, _router_pb2.ListDecisionsResponse]
+    """ListDecisions returns past decisions, latest first, a page at a time."""
+    WatchDecisions: _grpc.UnaryStreamMultiCallable[_router_pb2.WatchDecisionsRequest, _router_pb2.WatchDecisionsResponse]
+    """WatchDecisions streams decisions and reported outcomes as they happen, from now on, until the caller cancels.
+
+    RESOURCE_EXHAUSTED: the caller reads so slowly that entries had to be dropped; watch again.
+    """
+    GetSavings: _grpc.UnaryUnaryMultiCallable[_router_pb2.GetSavingsRequest, _router_pb2.GetSavingsResponse]
+    """GetSavings sums up what was spent, and what other choices would have cost for the same tokens."""
 
 @_typing.type_check_only
 class RouterServiceAsyncStub(RouterServiceStub):
@@ -81,6 +96,12 @@ class RouterServiceAsyncStub(RouterServiceStub):
     NOT_FOUND: no such profile; the known ones are named.
     FAILED_PRECONDITION: no candidate meets the requirements; the filter that removed each is named.
     """
+    SelectModels: _aio.UnaryUnaryMultiCallable[_router_pb2.SelectModelsRequest, _router_pb2.SelectModelsResponse]  # type: ignore[assignment]
+    """SelectModels chooses for many requests in one call, which costs a fraction of as many calls. Each request is decided as
+    SelectModel would, and answered in its place: with a decision, or with what SelectModel would have refused it with.
+
+    INVALID_ARGUMENT: no request, or more than 256.
+    """
     ReportOutcome: _aio.UnaryUnaryMultiCallable[_router_pb2.ReportOutcomeRequest, _router_pb2.ReportOutcomeResponse]  # type: ignore[assignment]
     """ReportOutcome tells how a reply fared. Repeating a report changes nothing.
 
@@ -95,6 +116,15 @@ class RouterServiceAsyncStub(RouterServiceStub):
 
     NOT_FOUND: no such decision, or it is no longer kept.
     """
+    ListDecisions: _aio.UnaryUnaryMultiCallable[_router_pb2.ListDecisionsRequest, _router_pb2.ListDecisionsResponse]  # type: ignore[assignment]
+    """ListDecisions returns past decisions, latest first, a page at a time."""
+    WatchDecisions: _aio.UnaryStreamMultiCallable[_router_pb2.WatchDecisionsRequest, _router_pb2.WatchDecisionsResponse]  # type: ignore[assignment]
+    """WatchDecisions streams decisions and reported outcomes as they happen, from now on, until the caller cancels.
+
+    RESOURCE_EXHAUSTED: the caller reads so slowly that entries had to be dropped; watch again.
+    """
+    GetSavings: _aio.UnaryUnaryMultiCallable[_router_pb2.GetSavingsRequest, _router_pb2.GetSavingsResponse]  # type: ignore[assignment]
+    """GetSavings sums up what was spent, and what other choices would have cost for the same tokens."""
 
 class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
     """RouterService decides which model answers a request. It never sees the reply."""
@@ -113,6 +143,18 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         INVALID_ARGUMENT: the request breaks a rule below; the field is named.
         NOT_FOUND: no such profile; the known ones are named.
         FAILED_PRECONDITION: no candidate meets the requirements; the filter that removed each is named.
+        """
+
+    @_abc_1.abstractmethod
+    def SelectModels(
+        self,
+        request: _router_pb2.SelectModelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.SelectModelsResponse, _abc.Awaitable[_router_pb2.SelectModelsResponse]]:
+        """SelectModels chooses for many requests in one call, which costs a fraction of as many calls. Each request is decided as
+        SelectModel would, and answered in its place: with a decision, or with what SelectModel would have refused it with.
+
+        INVALID_ARGUMENT: no request, or more than 256.
         """
 
     @_abc_1.abstractmethod
@@ -152,5 +194,32 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
 
         NOT_FOUND: no such decision, or it is no longer kept.
         """
+
+    @_abc_1.abstractmethod
+    def ListDecisions(
+        self,
+        request: _router_pb2.ListDecisionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.ListDecisionsResponse, _abc.Awaitable[_router_pb2.ListDecisionsResponse]]:
+        """ListDecisions returns past decisions, latest first, a page at a time."""
+
+    @_abc_1.abstractmethod
+    def WatchDecisions(
+        self,
+        request: _router_pb2.WatchDecisionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_router_pb2.WatchDecisionsResponse], _abc.AsyncIterator[_router_pb2.WatchDecisionsResponse]]:
+        """WatchDecisions streams decisions and reported outcomes as they happen, from now on, until the caller cancels.
+
+        RESOURCE_EXHAUSTED: the caller reads so slowly that entries had to be dropped; watch again.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSavings(
+        self,
+        request: _router_pb2.GetSavingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.GetSavingsResponse, _abc.Awaitable[_router_pb2.GetSavingsResponse]]:
+        """GetSavings sums up what was spent, and what other choices would have cost for the same tokens."""
 
 def add_RouterServiceServicer_to_server(servicer: RouterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
