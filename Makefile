@@ -5,7 +5,7 @@ BIN := .venv/bin
 STUBS := --python_out=. --mypy_out=. --grpc_python_out=. --mypy_grpc_out=.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: help run test check containers protos release-contract lock setup dev aider
+.PHONY: help run test check containers bench protos release-contract lock setup dev aider
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,11 @@ check: dev ## Run every check: format, lint, types, import contracts, the contra
 containers: dev aider ## Build the images, start them with Docker Compose and run an Aider edit through them.
 	$(BIN)/python -m pytest -m containers -s
 
+bench: dev ## Measure, print the tables, and write bench/results/.
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	$(BIN)/python -m bench.router_latency
+	$(BIN)/python -m bench.knob
+
 protos: dev ## Generate the stubs from protos/.
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I. $(STUBS) protos/router/v1/router.proto
 
@@ -30,9 +35,10 @@ release-contract: dev ## Take today's contract as the one that later changes mus
 
 lock: dev ## Write requirements/*.txt and the gateway's lock anew.
 	$(LOCK) --group dev -o requirements/dev.txt
-	for group in run router_service edge_gateway demo; do \
+	for group in run router_service edge_gateway demo bench; do \
 	  $(LOCK) --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; done
 	$(LOCK) --group aider -o requirements/aider.txt
+	cd examples/node && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 	cd portkey && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 
 setup:

@@ -19,7 +19,7 @@ from edge_gateway.errors import NOT_FOUND, GatewayError
 from edge_gateway.outcomes import Outcomes
 from edge_gateway.portkey import Portkey
 from edge_gateway.providers import reachable
-from edge_gateway.router_client import RouterClient
+from edge_gateway.router_client import RouterClient, channel_credentials
 from edge_gateway.routing import Routing
 from edge_gateway.settings import Config, Settings
 
@@ -29,13 +29,15 @@ SERVER_ERROR = 500
 def create(settings: Settings, config: Config) -> FastAPI:
     """The application; its connections are opened when it starts and closed when it stops."""
     shipped = settings_module.load_config("").providers
+    files = settings_module.certificate_files(settings)
     providers = reachable(config.providers, shipped, settings_module.environment())
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         key = settings.portkey_key.get_secret_value() if settings.portkey_key else ""
         portkey = Portkey(settings.portkey_base_url, key, settings.idle_timeout)
-        router = RouterClient(settings.router, settings.router_deadline)
+        token = settings.router_token.get_secret_value() if settings.router_token else ""
+        router = RouterClient(settings.router, settings.router_deadline, channel_credentials(files), token)
         outcomes = Outcomes(router)
         app.state.router = router
         routing = Routing(router, providers, config.providers, config.default_order, settings.routing_characters)

@@ -54,10 +54,11 @@ class Completion:
         request = chat_request.parse(call.body)
         call.requested_model = request.model
         understanding = aider.understand(request)
-        conversation = conversations.identify(call.request_headers, call.base_url_session, f"conv_{uuid.uuid4().hex}")
+        conversation = conversations.identify(call.request_headers, call.base_url_session)
         call.headers |= {
             "x-router-purpose": understanding.purpose,
-            "x-router-conversation-id": conversation,
+            # Without a name from the client, a request is a conversation of its own.
+            "x-router-conversation-id": conversation or f"conv_{uuid.uuid4().hex}",
             "x-router-previous-outcome": understanding.previous_outcome,
         }
         question = self._routing.question(request, understanding, conversation)
@@ -99,8 +100,10 @@ class Completion:
                 return upstream, served
             raw = await _error_body(upstream)
             raise errors.from_upstream(upstream.status, raw, served, upstream.header("retry-after") or None)
-        except errors.GatewayError:
-            self._outcomes.delivered(call, decision, served, "provider_failed", Usage(), 0)
+        except errors.GatewayError as error:
+            # A request that no provider would take says nothing against this one.
+            outcome = "refused" if error.status in (errors.BAD_REQUEST, errors.NOT_FOUND) else "provider_failed"
+            self._outcomes.delivered(call, decision, served, outcome, Usage(), 0)
             raise
 
 

@@ -1,4 +1,4 @@
-"""Which conversation a request belongs to, where the client says so; else a conversation of its own."""
+"""Which conversation a request belongs to, where the client says so."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _HEADERS = ("openai-project", "x-session-id")
 
 
-def identify(headers: Mapping[str, str], base_url_session: str, fresh: str) -> str:
-    """The conversation's id: from the base URL, else from a header, else `fresh`; an unusable id counts as none."""
+def identify(headers: Mapping[str, str], base_url_session: str) -> str:
+    """The conversation's id: from the base URL, else from a header, else empty; an unusable id counts as none."""
     stated = (base_url_session, *(headers.get(name, "") for name in _HEADERS))
-    return next((text for text in stated if _ID.fullmatch(text)), fresh)
+    return next((text for text in stated if _ID.fullmatch(text)), "")

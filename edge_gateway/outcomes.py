@@ -45,7 +45,7 @@ class Outcomes:
             first_byte_ms=None if until_first is None else round(until_first * 1000),
             ms=round(latency * 1000),
         )
-        if decision.made_by_router:
+        if decision.made_by_router and outcome != "refused":
             self._report(decision.id, served, outcome, usage, (latency, until_first or latency))
 
     async def close(self) -> None:

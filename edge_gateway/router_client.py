@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from typing import Any
 
 import grpc
@@ -19,11 +20,16 @@ from protos.router.v1 import router_pb2_grpc
 
 # Seconds between two looks at the router's profiles.
 REFRESH = 30.0
+# A decision that has not come after so many seconds is asked of another replica too, so many times in all.
+HEDGE_AFTER, TRIES = 0.3, 6
+# Seconds within which a refusal counts as given at once, gRPC's own retries included.
+AT_ONCE = 0.15
+_LOST = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
 # Waits that were measured: a dead replica is noticed in about a second, a new one is used within a few.
 _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.lb_policy_name", "round_robin"),
-    ("grpc.keepalive_time_ms", 5_000),
-    ("grpc.http2.ping_timeout_ms", 1_000),
+    ("grpc.keepalive_time_ms", 1_000),
+    ("grpc.http2.ping_timeout_ms", 500),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.dns_min_time_between_resolutions_ms", 2_000),
@@ -67,25 +73,66 @@ _SOURCES = {number: name.removeprefix("DECISION_SOURCE_").lower() for name, numb
 class RouterClient:
     """One channel to the router's replicas; made inside the running event loop, as grpc.aio requires."""
 
-    def __init__(self, target: str, deadline: float) -> None:
-        """`target`: a gRPC target such as dns:///router:50051; `deadline`: seconds a decision may take."""
-        self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+    def __init__(
+        self, target: str, deadline: float, credentials: grpc.ChannelCredentials | None = None, token: str = ""
+    ) -> None:
+        """`target`: a gRPC target such as dns:///router:50051; `deadline`: seconds a decision may take.
+
+        `credentials` are for a router with TLS, `token` for one that asks for it.
+        """
+        if credentials is None:
+            self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        else:
+            self._channel = grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._stub = router_pb2_grpc.RouterServiceStub(self._channel)
         self._deadline = deadline
         self.offer = Offer({}, {})
 
     async def select(self, question: Question) -> Decision:
         """The router's decision; RouterUnavailable when there is none, a GatewayError when it refuses the request."""
-        try:
-            answer = await self._stub.SelectModel(_write(question), timeout=self._deadline)
-        except grpc.aio.AioRpcError as error:
-            raise self._refusal(error, question) from None
+        answer = await self._ask(question)
         ranking = tuple(dict.fromkeys([answer.model, *(entry.model for entry in answer.ranking)]))
         if not answer.model:
             raise RouterUnavailable("its answer named no model")
         # A newer router may know sources that this edge does not.
         source = _SOURCES.get(answer.source, "unspecified")
         return Decision(answer.decision_id, True, ranking, source, answer.reason)
+
+    async def _ask(self, question: Question) -> pb.SelectModelResponse:
+        """Ask, and ask another replica as well when one stays silent or breaks off; the first answer counts.
+
+        A frozen process answers neither yes nor no, and a call that it holds is lost with it. Two refusals at once are no
+        reason to ask again: then no replica is there.
+        """
+        request = _write(question)
+        started = time.monotonic()
+        asked: set[asyncio.Task[pb.SelectModelResponse]] = set()
+        tries = 0
+        try:
+            while (left := self._deadline - (time.monotonic() - started)) > 0 and (asked or tries < TRIES):
+                if tries < TRIES:
+                    asked.add(asyncio.create_task(self._select_model(request, left)))
+                    tries += 1
+                wait = min(HEDGE_AFTER, left) if tries < TRIES else left
+                done, asked = await asyncio.wait(asked, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    error = task.exception()
+                    if error is None:
+                        return task.result()
+                    lost = isinstance(error, grpc.aio.AioRpcError) and error.code() in _LOST
+                    refused_at_once = time.monotonic() - started < AT_ONCE and tries > 1
+                    if not lost or refused_at_once:
+                        raise error
+            raise RouterUnavailable("DEADLINE_EXCEEDED")
+        except grpc.aio.AioRpcError as error:
+            raise self._refusal(error, question) from None
+        finally:
+            for task in asked:
+                task.cancel()
+
+    async def _select_model(self, request: pb.SelectModelRequest, seconds: float) -> pb.SelectModelResponse:
+        return await self._stub.SelectModel(request, timeout=seconds, metadata=self._metadata)
 
     async def report(
         self,
@@ -107,15 +154,16 @@ class RouterClient:
             time_to_first_byte=_duration(seconds[1]),
         )
         try:
-            await self._stub.ReportOutcome(request, timeout=self._deadline)
+            await self._stub.ReportOutcome(request, timeout=self._deadline, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise RouterUnavailable(error.code().name) from None
 
     async def refresh(self) -> None:
         """Look at the router's profiles and models once; RouterUnavailable when it does not answer."""
         try:
-            profiles = await self._stub.ListProfiles(pb.ListProfilesRequest(), timeout=self._deadline)
-            models = await self._stub.ListModels(pb.ListModelsRequest(), timeout=self._deadline)
+            limits: dict[str, Any] = {"timeout": self._deadline, "metadata": self._metadata}
+            profiles = await self._stub.ListProfiles(pb.ListProfilesRequest(), **limits)
+            models = await self._stub.ListModels(pb.ListModelsRequest(), **limits)
         except grpc.aio.AioRpcError as error:
             raise RouterUnavailable(error.code().name) from None
         self.offer = Offer(
@@ -149,6 +197,11 @@ class RouterClient:
                 return context_exceeded(max(limits), question.input_tokens)
             return no_candidate(error.details() or "No model meets the request's requirements.")
         return RouterUnavailable(error.code().name)
+
+
+def channel_credentials(files: tuple[bytes, bytes | None, bytes | None] | None) -> grpc.ChannelCredentials | None:
+    """Credentials from (authority, key, certificate); None for plaintext."""
+    return None if files is None else grpc.ssl_channel_credentials(*files)
 
 
 def _violations(error: grpc.aio.AioRpcError) -> list[error_details_pb2.PreconditionFailure.Violation]:

@@ -40,6 +40,10 @@ class Settings(BaseSettings):
         default="127.0.0.1:8080", validation_alias="EDGE_LISTEN"
     )
     router: str = Field(default="dns:///127.0.0.1:50051", validation_alias="EDGE_ROUTER")
+    router_ca: str = Field(default="", validation_alias="EDGE_ROUTER_CA")
+    router_cert: str = Field(default="", validation_alias="EDGE_ROUTER_CERT")
+    router_key: str = Field(default="", validation_alias="EDGE_ROUTER_KEY")
+    router_token: SecretStr | None = Field(default=None, validation_alias="EDGE_ROUTER_TOKEN")
     config: str = Field(default="", validation_alias="EDGE_CONFIG")
     portkey_key: SecretStr | None = Field(default=None, validation_alias="PORTKEY_API_KEY")
     portkey_url: str = Field(default="", validation_alias="PORTKEY_BASE_URL")
@@ -56,6 +60,24 @@ class Settings(BaseSettings):
     def portkey_base_url(self) -> str:
         """Where Portkey is: as set, else hosted when there is a key for it, else the open-source gateway next door."""
         return self.portkey_url or (HOSTED_PORTKEY if self.portkey_key else self.portkey_gateway)
+
+
+def certificate_files(settings: Settings) -> tuple[bytes, bytes | None, bytes | None] | None:
+    """Authority, key and certificate for a router with TLS, None without one; InvalidSetting names an unreadable file."""
+    if not settings.router_ca:
+        return None
+    names = {
+        "EDGE_ROUTER_CA": settings.router_ca,
+        "EDGE_ROUTER_KEY": settings.router_key,
+        "EDGE_ROUTER_CERT": settings.router_cert,
+    }
+    read: list[bytes | None] = []
+    for variable, path in names.items():
+        try:
+            read.append(Path(path).read_bytes() if path else None)
+        except OSError as error:
+            raise InvalidSetting(f"{variable}: {path} cannot be read: {error.strerror}") from None
+    return read[0] or b"", read[1], read[2]
 
 
 class Config(BaseModel):

@@ -17,8 +17,10 @@ class Shortlist:
     removed: tuple[Removed, ...]
 
 
-def shortlist(names: tuple[str, ...], request: Request, catalog: Catalog, today: date) -> Shortlist:
-    """Apply the hard filters to the named candidates.
+def shortlist(
+    names: tuple[str, ...], request: Request, catalog: Catalog, today: date, unhealthy: frozenset[str] = frozenset()
+) -> Shortlist:
+    """Apply the hard filters to the named candidates; `unhealthy` providers are those that reports say are failing.
 
     A model that meets every requirement is never removed, and one that misses any never stays.
     """
@@ -29,12 +31,24 @@ def shortlist(names: tuple[str, ...], request: Request, catalog: Catalog, today:
         if model is None:
             removed.append(Removed(name, "unknown_model", "it is not in the catalogue; add a [[models]] entry"))
             continue
-        objection = _objection(model, request, today)
+        objection = _objection(model, request, today) or _barred(model, request, catalog, unhealthy)
         if objection is None:
             kept.append(model)
         else:
             removed.append(Removed(name, *objection))
     return Shortlist(tuple(kept), tuple(removed))
+
+
+def _barred(model: Model, request: Request, catalog: Catalog, unhealthy: frozenset[str]) -> tuple[str, str] | None:
+    """What bars a model that would fit: the tenant's lists, or a provider that is failing just now."""
+    tenant = catalog.tenants.get(request.tenant)
+    if tenant is not None and not tenant.permits(model.id):
+        return "tenant", f"the lists of tenant {request.tenant} bar it"
+    if model.provider in request.unhealthy_providers:
+        return "unhealthy", f"the caller sees {model.provider} failing"
+    if model.provider in unhealthy:
+        return "unhealthy", f"reports say that {model.provider} is failing"
+    return None
 
 
 def _objection(model: Model, request: Request, today: date) -> tuple[str, str] | None:

@@ -60,6 +60,26 @@ class Model(_Entry):
         return self.id.split("/", 1)[0]
 
 
+class Trial(_Entry):
+    """A second policy that decides for a share of the conversations."""
+
+    profile: str
+    weight: float = Field(ge=0, le=1)
+
+
+class Tenant(_Entry):
+    """Which models a tenant's requests may use; globs over model ids."""
+
+    allow: tuple[str, ...] = ("*",)
+    deny: tuple[str, ...] = ()
+
+    def permits(self, model: str) -> bool:
+        """Whether the lists let a model pass; a deny outweighs an allow."""
+        return any(fnmatchcase(model, glob) for glob in self.allow) and not any(
+            fnmatchcase(model, glob) for glob in self.deny
+        )
+
+
 class Profile(_Entry):
     """A named routing policy."""
 
@@ -69,6 +89,11 @@ class Profile(_Entry):
     cost_quality_tradeoff: Tradeoff
     not_diamond: bool = True
     preference_id: str = ""
+    privacy: Literal["full", "clipped", "features_only"] = "clipped"
+    pin_idle_seconds: float = Field(default=300, ge=0)
+    baseline: str = ""
+    shadow: str = ""
+    trial: Trial | None = None
     purposes: Mapping[Purpose, Tradeoff] = Field(default_factory=dict)
 
     def tradeoff_for(self, purpose: Purpose) -> int:
@@ -84,6 +109,7 @@ class Catalog(_Entry):
     priors: tuple[Prior, ...] = ()
     profiles: Mapping[str, Profile]
     expected_output_tokens: Mapping[Purpose, int]
+    tenants: Mapping[str, Tenant] = Field(default_factory=dict)
 
     @cached_property
     def by_id(self) -> Mapping[str, Model]:
@@ -164,9 +190,23 @@ def parse(document: Mapping[str, Any]) -> Catalog:
         raise InvalidConfiguration(problems) from None
     unknown = [f"models.{m.id}.prior: no prior is named {m.prior!r}" for m in catalog.models
                if m.prior and m.prior not in catalog.prior_by_name]  # fmt: skip
+    unknown += [problem for profile in catalog.profiles.values() for problem in _dangling(profile, catalog)]
     if unknown:
         raise InvalidConfiguration("; ".join(unknown[:5]))
     return catalog
+
+
+def _dangling(profile: Profile, catalog: Catalog) -> list[str]:
+    """What a profile names and the catalogue does not have."""
+    named = {"shadow": profile.shadow, "trial.profile": profile.trial.profile if profile.trial else ""}
+    found = [
+        f"profiles.{profile.name}.{field}: no profile is named {name!r}"
+        for field, name in named.items()
+        if name and name not in catalog.profiles
+    ]
+    if profile.baseline and profile.baseline not in catalog.by_id:
+        found.append(f"profiles.{profile.name}.baseline: no model is named {profile.baseline!r}")
+    return found
 
 
 def _problem(document: Mapping[str, Any], item: Mapping[str, Any]) -> str:

@@ -131,6 +131,8 @@ class Consultation:
     session_id: str = ""
     problem: str = ""
     elapsed_seconds: float = 0.0
+    cached: bool = False
+    not_offered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,7 @@ class Report:
     output_tokens: int = 0
     cached_input_tokens: int = 0
     cost_usd: float | None = None
+    baseline_cost_usd: float | None = None
     latency_seconds: float = 0.0
     time_to_first_byte_seconds: float = 0.0
 

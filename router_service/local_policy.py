@@ -9,15 +9,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+from router_service import economics
 from router_service.catalog import Catalog, Model
 from router_service.domain import Purpose, Ranked, Requirements
 
-MTOK = 1_000_000
-# Reasoning models wrote up to 20 times the median in the benchmark; beyond this range the figure is that run's accident.
-VERBOSITY_RANGE = (0.25, 4.0)
 # Dollars below which two costs count as equal: keeps free models (local ones) on the logarithmic scale.
 SMALLEST_COST_USD = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a ranking rests on beside the candidates."""
+
+    purpose: Purpose
+    needs: Requirements
+    tradeoff: int
+    catalog: Catalog
+    warm: economics.Warm | None = None
+    observations: economics.Observations = field(default_factory=dict)
 
 
 def quality(model: Model, purpose: Purpose, catalog: Catalog) -> float:
@@ -30,43 +41,32 @@ def quality(model: Model, purpose: Purpose, catalog: Catalog) -> float:
     return solved
 
 
-def expected_cost(model: Model, purpose: Purpose, needs: Requirements, catalog: Catalog) -> float:
-    """The expected dollars of one request, with nothing in the provider's prompt cache."""
-    output = catalog.expected_output_tokens.get(purpose, 0) * _verbosity(model, catalog)
-    if needs.output_tokens:
-        output = min(output, needs.output_tokens)
-    return (needs.input_tokens * model.input_usd_per_mtok + output * model.output_usd_per_mtok) / MTOK
+def cost(model: Model, situation: Situation) -> economics.Cost:
+    """The expected cost of the situation's request on a model."""
+    output = economics.expected_output(model, situation.purpose, situation.catalog, situation.observations)
+    return economics.expected_cost(model, situation.needs, output, situation.warm)
 
 
-def rank(
-    models: Sequence[Model], purpose: Purpose, needs: Requirements, tradeoff: int, catalog: Catalog
-) -> tuple[Ranked, ...]:
+def rank(models: Sequence[Model], situation: Situation) -> tuple[Ranked, ...]:
     """All models, best first; equal scores go to the cheaper, then to the earlier in the profile."""
-    costs = [expected_cost(model, purpose, needs, catalog) for model in models]
-    scaled = _scale([math.log(cost + SMALLEST_COST_USD) for cost in costs])
-    weight = tradeoff / 10
+    costs = [cost(model, situation) for model in models]
+    scaled = _scale([math.log(entry.total + SMALLEST_COST_USD) for entry in costs])
+    weight = situation.tradeoff / 10
     rows = []
-    for position, (model, cost, share) in enumerate(zip(models, costs, scaled, strict=True)):
-        worth = quality(model, purpose, catalog)
+    for position, (model, expected, share) in enumerate(zip(models, costs, scaled, strict=True)):
+        worth = quality(model, situation.purpose, situation.catalog)
         score = (1 - weight) * worth - weight * share
         entry = Ranked(
             model=model.id,
-            reason=_reason(model, worth, cost, catalog),
-            expected_cost_usd=cost,
+            reason=_reason(model, worth, expected, situation.catalog),
+            expected_cost_usd=expected.total,
             context_tokens=model.context_tokens,
             quality=worth,
             score=score,
+            switch_cost_usd=expected.switch,
         )
-        rows.append(((-score, cost, position), entry))
+        rows.append(((-score, expected.total, position), entry))
     return tuple(entry for _, entry in sorted(rows, key=lambda row: row[0]))
-
-
-def _verbosity(model: Model, catalog: Catalog) -> float:
-    written = catalog.prior_of(model).output_tokens
-    if not written:
-        return 1.0
-    low, high = VERBOSITY_RANGE
-    return min(high, max(low, written / catalog.median_output_tokens))
 
 
 def _scale(values: Sequence[float]) -> list[float]:
@@ -74,7 +74,7 @@ def _scale(values: Sequence[float]) -> list[float]:
     return [(value - low) / (high - low) if high > low else 0.0 for value in values]
 
 
-def _reason(model: Model, worth: float, cost: float, catalog: Catalog) -> str:
+def _reason(model: Model, worth: float, expected: economics.Cost, catalog: Catalog) -> str:
     prior = catalog.prior_of(model)
     origin = {
         "measured": f"measured, {prior.name}",
@@ -82,4 +82,7 @@ def _reason(model: Model, worth: float, cost: float, catalog: Catalog) -> str:
         "scripted": "scripted, not measured",
         "assumed": f"assumed, {prior.name}",
     }[model.prior_kind]
-    return f"quality {worth:.2f} ({origin}), expected cost ${cost:.4f}"
+    text = f"quality {worth:.2f} ({origin}), expected cost ${expected.total:.4f}"
+    if expected.switch:
+        text += f" (${expected.switch:.4f} of it for leaving a warm prompt cache)"
+    return text

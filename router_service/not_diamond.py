@@ -7,8 +7,11 @@ exception, and its own time-outs are per read. So one asyncio.timeout bounds the
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import httpx
@@ -20,10 +23,22 @@ HOSTED = "https://api.notdiamond.ai"
 # A recommendation takes a few hundred bytes; parsing megabytes would hold up every other decision.
 LARGEST_ANSWER = 256 * 1024
 LONGEST_SESSION_ID = 128
+# Seconds that a call nobody waits for may take.
+ASIDE = 2.0
 
 
 class AnswerTooLarge(Exception):
     """The answer passed LARGEST_ANSWER."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotDiamondModel:
+    """A model Not Diamond knows, US dollars per million tokens; a figure it does not give, or gives wrong, is None."""
+
+    id: str
+    context_tokens: int | None
+    input_usd_per_mtok: float | None
+    output_usd_per_mtok: float | None
 
 
 class Recommender(Protocol):
@@ -76,9 +91,44 @@ class NotDiamond:
         model, session_id, problem = check(answer, models)
         return Consultation(model, session_id, problem, _since(started))
 
+    async def models(self, budget: float) -> tuple[NotDiamondModel, ...] | None:
+        """The models it knows, its deprecated ones too, within `budget` seconds; None when it does not say."""
+        try:
+            async with asyncio.timeout(budget):
+                answer: object = await self._client.models.list(timeout=budget)
+        except Exception:
+            return None
+        lists = [getattr(answer, name, None) for name in ("models", "deprecated_models")]
+        entries = [entry for found in lists if isinstance(found, list) for entry in found]
+        # Active ones come first, and win over a deprecated one of the same name.
+        known = {model.id: model for model in map(_known, reversed(entries)) if model is not None}
+        return tuple(known.values()) or None
+
+    async def warm(self) -> None:
+        """Open the connection and pay for the SDK's first call, so that no decision has to; never raises."""
+        await self.models(ASIDE)
+
+    async def feedback(self, session_id: str, model: str, good: bool) -> None:
+        """Tell whether a recommendation turned out well; best effort, within ASIDE seconds, never raises."""
+        await self._report("feedback", session_id, model, {"accuracy": int(good)})
+
+    async def latency(self, session_id: str, model: str, tokens_per_second: float) -> None:
+        """Tell how fast the recommended model was; best effort, within ASIDE seconds, never raises."""
+        await self._report("latency", session_id, model, {"tokens_per_second": tokens_per_second})
+
     async def close(self) -> None:
         """Close the client's connections."""
         await self._client.close()
+
+    async def _report(self, what: str, session_id: str, model: str, feedback: dict[str, float]) -> None:
+        provider, _, name = model.partition("/")
+        body = {"session_id": session_id, "provider": {"provider": provider, "model": name}, "feedback": feedback}
+        # A report is worth nobody's waiting, and its failure nothing worth knowing.
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(ASIDE):
+                await self._client.post(
+                    f"/v2/report/metrics/{what}", cast_to=object, body=body, options={"timeout": ASIDE}
+                )
 
     async def _ask(
         self,
@@ -169,6 +219,26 @@ def _offer(model: Model) -> dict[str, Any]:
         "input_price": model.input_usd_per_mtok,
         "output_price": model.output_usd_per_mtok,
     }
+
+
+def _known(entry: object) -> NotDiamondModel | None:
+    """An entry of the list of models, as far as it can be believed."""
+    provider, name = getattr(entry, "provider", None), getattr(entry, "model", None)
+    if not isinstance(provider, str) or not isinstance(name, str) or not provider or not name:
+        return None
+    context = getattr(entry, "context_length", None)
+    return NotDiamondModel(
+        id=f"{provider}/{name}",
+        context_tokens=context if type(context) is int and context > 0 else None,
+        input_usd_per_mtok=_price(getattr(entry, "input_price", None)),
+        output_usd_per_mtok=_price(getattr(entry, "output_price", None)),
+    )
+
+
+def _price(value: object) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or value < 0:
+        return None
+    return float(value)
 
 
 def _is_plain(text: str, longest: int) -> bool:

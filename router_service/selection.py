@@ -1,152 +1,166 @@
-"""How a model is selected: candidates, Not Diamond within its budget, else the local policy, and the reason for it."""
+"""How a model is selected: candidates, the pin, Not Diamond within its budget, else the local policy, and the reason for it."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import date
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
 
-from router_service import local_policy
+from router_service import clipping, economics, local_policy, policy
 from router_service.candidates import Shortlist, shortlist
-from router_service.catalog import Catalog, Profile
-from router_service.domain import Consultation, Decision, Purpose, Ranked, Request, Source
-from router_service.errors import NoCandidate, UnknownProfile
-from router_service.not_diamond import Recommender
+from router_service.catalog import Catalog, Model
+from router_service.conclusion import Grounds, conclude
+from router_service.domain import Consultation, Decision, Message, Ranked, Report, Request, ShadowTrace
+from router_service.errors import NoCandidate
+from router_service.local_policy import Situation
+from router_service.observations import Health, Lengths
+from router_service.pins import Pin, Pins, judge
+from router_service.policy import Policy
 
-# Housekeeping: a cheap model does it well, and nobody should wait for a recommendation about it.
-NEVER_CONSULTED = frozenset({Purpose.COMMIT, Purpose.SUMMARY, Purpose.CACHE_PING})
-# The policy for callers that name their own candidates.
-DEFAULT_TRADEOFF = 3
 # Seconds of the caller's deadline kept back for the way home.
 MARGIN = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What applies to one request: its candidates by name, its trade-off, and whether Not Diamond may be asked."""
+class Consultant(Protocol):
+    """Whoever gives a second opinion on the candidates."""
 
-    names: tuple[str, ...]
-    tradeoff: int
-    consult: bool
-    preference_id: str
+    async def recommend(
+        self,
+        models: Sequence[Model],
+        messages: Sequence[Message],
+        tradeoff: int,
+        preference_id: str,
+        budget: float,
+        tenant: str = "",
+    ) -> Consultation:
+        """Recommend one of the models within `budget` seconds; a problem is part of the answer, never an exception."""
+
+    def learn(self, decision: Decision, report: Report) -> None:
+        """Hear how a recommendation fared."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """The candidates of one request under one policy, ranked, with the pin they are held against."""
+
+    policy: Policy
+    choice: Shortlist
+    pin: Pin | None
+    ranking: tuple[Ranked, ...]
 
 
 class Selection:
-    """Decides requests against one catalogue."""
+    """Decides requests against a catalogue, which may be replaced at any time."""
 
     def __init__(
-        self,
-        catalog: Catalog,
-        recommender: Recommender | None,
-        budget: float,
-        today: Callable[[], date],
+        self, catalog: Catalog, consultant: Consultant | None, pins: Pins, budget: float, now: Callable[[], float]
     ) -> None:
-        """`budget`: the most seconds Not Diamond may take; `today`: the day that retirement dates are held against."""
+        """`budget`: the most seconds a consultation may take; `now`: seconds since the epoch."""
         self.catalog = catalog
-        self._recommender = recommender
+        self._consultant = consultant
+        self._pins = pins
         self._budget = budget
-        self._today = today
+        self._now = now
+        self._lengths = Lengths()
+        self._health = Health()
 
     async def select(self, request: Request, time_left: float) -> Decision:
         """Decide one request within `time_left` seconds; UnknownProfile or NoCandidate when it cannot be decided."""
-        policy = self._policy(request)
-        choice = shortlist(policy.names, request, self.catalog, self._today())
+        catalog = self.catalog
+        applied = policy.policy_for(request, catalog)
+        pin = None if request.model else await self._pins.find(request)
+        bench = self._bench(request, applied, pin, catalog)
+        trace = judge(pin, request, bench.choice) if pin else None
+        consultation = None
+        if trace is None or not trace.kept:
+            consultation = await self._consult(request, bench, time_left)
+        grounds = Grounds(request, applied.tradeoff, bench.choice, trace, consultation)
+        conclusion = conclude(bench.ranking, grounds)
+        baseline_model, baseline_cost = self._baseline(request, applied, catalog)
+        decision = Decision(
+            id=f"dec_{uuid.uuid4().hex}",
+            model=conclusion.ranking[0].model,
+            ranking=conclusion.ranking,
+            source=conclusion.source,
+            reason=conclusion.reason,
+            request=request,
+            cost_quality_tradeoff=applied.tradeoff,
+            removed=bench.choice.removed,
+            consultation=consultation,
+            time=self._now(),
+            policy=applied.profile.name,
+            pin=trace,
+            shadow=self._shadow(request, applied, catalog),
+            baseline_model=baseline_model,
+            baseline_cost_usd=baseline_cost,
+            valid_for_seconds=applied.profile.pin_idle_seconds if request.conversation_id else 0.0,
+        )
+        if not request.model:
+            await self._pins.keep(request, decision.model, applied.profile.pin_idle_seconds)
+        return decision
+
+    def learn(self, decision: Decision, report: Report) -> None:
+        """Take a report into account: the reply's length, its provider's health, and the adviser's feedback."""
+        if self._consultant is not None:
+            self._consultant.learn(decision, report)
+        self._health.learn(report, self._now())
+        if report.output_tokens:
+            self._lengths.learn(decision.request.purpose, report.served_model, report.output_tokens)
+
+    def _bench(self, request: Request, applied: Policy, pin: Pin | None, catalog: Catalog) -> _Bench:
+        today = datetime.fromtimestamp(self._now(), UTC).date()
+        failing = self._health.failing(self._now())
+        choice = shortlist(applied.names, request, catalog, today, failing)
+        if not choice.kept and failing:
+            # A provider that may fail is better than none.
+            choice = shortlist(applied.names, request, catalog, today)
         if request.model:
-            return self._requested(request, choice, policy)
+            # A named model that the catalogue does not know is served as asked; only a known unfitness refuses it.
+            unknown = [entry for entry in choice.removed if entry.filter == "unknown_model"]
+            if unknown:
+                text = "not in the catalogue: its limits and prices are not known"
+                return _Bench(applied, Shortlist((), ()), None, (Ranked(request.model, text),))
         if not choice.kept:
             raise NoCandidate(choice.removed)
-        ranking = local_policy.rank(choice.kept, request.purpose, request.requirements, policy.tradeoff, self.catalog)
-        consultation = await self._consult(request, choice, policy, time_left)
-        source, ranking, reason = _conclude(ranking, consultation, policy.tradeoff)
-        return _decision(request, choice, policy, ranking, source, reason, consultation)
+        warm = None
+        if pin and pin.model in {model.id for model in choice.kept}:
+            warm = economics.Warm(pin.model, economics.warm_prefix(request.requirements, pin.input_tokens))
+        situation = self._situation(request, applied.tradeoff, catalog, warm)
+        return _Bench(applied, choice, pin, local_policy.rank(choice.kept, situation))
 
-    def _policy(self, request: Request) -> Policy:
-        own = request.cost_quality_tradeoff
-        if request.model:
-            return Policy((request.model,), own if own is not None else DEFAULT_TRADEOFF, False, "")
-        if request.candidates:
-            tradeoff = own if own is not None else DEFAULT_TRADEOFF
-            consult = request.purpose not in NEVER_CONSULTED
-            return Policy(request.candidates, tradeoff, consult, request.preference_id)
-        profile = self._profile(request.profile)
-        return Policy(
-            names=self.catalog.expand(profile),
-            tradeoff=own if own is not None else profile.tradeoff_for(request.purpose),
-            consult=profile.not_diamond and request.purpose not in NEVER_CONSULTED,
-            preference_id=request.preference_id or profile.preference_id,
-        )
+    def _situation(self, request: Request, tradeoff: int, catalog: Catalog, warm: economics.Warm | None) -> Situation:
+        return Situation(request.purpose, request.requirements, tradeoff, catalog, warm, self._lengths.observations)
 
-    def _profile(self, name: str) -> Profile:
-        try:
-            return self.catalog.profiles[name]
-        except KeyError:
-            raise UnknownProfile(name, tuple(self.catalog.profiles)) from None
-
-    async def _consult(
-        self, request: Request, choice: Shortlist, policy: Policy, time_left: float
-    ) -> Consultation | None:
-        if self._recommender is None or not policy.consult or len(choice.kept) == 1 or not request.messages:
+    async def _consult(self, request: Request, bench: _Bench, time_left: float) -> Consultation | None:
+        applied, kept = bench.policy, bench.choice.kept
+        if self._consultant is None or not applied.consult or len(kept) < 2:  # noqa: PLR2004 - a choice takes two
+            return None
+        messages = clipping.clip(request.messages, applied.profile.privacy)
+        if not messages:
             return None
         budget = min(self._budget, time_left - MARGIN)
         if budget <= 0:
             return Consultation(problem="the caller's deadline left no time to ask it")
-        return await self._recommender.recommend(
-            choice.kept, request.messages, policy.tradeoff, policy.preference_id, budget
+        return await self._consultant.recommend(
+            kept, messages, applied.tradeoff, applied.preference_id, budget, request.tenant
         )
 
-    def _requested(self, request: Request, choice: Shortlist, policy: Policy) -> Decision:
-        """A named model is served as asked; the filters' objection is told, and only a known unfitness refuses it."""
-        objections = [entry for entry in choice.removed if entry.filter != "unknown_model"]
-        if objections:
-            raise NoCandidate(objections)
-        if choice.kept:
-            ranking = local_policy.rank(
-                choice.kept, request.purpose, request.requirements, policy.tradeoff, self.catalog
-            )
-        else:
-            ranking = (Ranked(request.model, "not in the catalogue: its limits and prices are not known"),)
-        reason = f"{request.model} was asked for by name"
-        return _decision(request, choice, policy, ranking, Source.REQUESTED, reason, None)
+    def _baseline(self, request: Request, applied: Policy, catalog: Catalog) -> tuple[str, float | None]:
+        model = catalog.by_id.get(applied.profile.baseline)
+        if model is None:
+            return "", None
+        return model.id, local_policy.cost(model, self._situation(request, applied.tradeoff, catalog, None)).total
 
-
-def _conclude(
-    ranking: tuple[Ranked, ...], consultation: Consultation | None, tradeoff: int
-) -> tuple[Source, tuple[Ranked, ...], str]:
-    """Weigh the recommendation against the local ranking: source, ranking and reason."""
-    best = ranking[0]
-    if consultation is not None and consultation.model:
-        chosen = next(entry for entry in ranking if entry.model == consultation.model)
-        chosen = replace(chosen, reason=f"recommended by Not Diamond; {chosen.reason}")
-        rest = tuple(entry for entry in ranking if entry.model != consultation.model)
-        took = f"{consultation.elapsed_seconds * 1000:.0f} ms"
-        reason = f"Not Diamond recommended {chosen.model} among {len(ranking)} candidates in {took}"
-        return Source.NOT_DIAMOND, (chosen, *rest), reason
-    if len(ranking) == 1:
-        return Source.ONLY_CANDIDATE, ranking, f"{best.model} is the only candidate that fits"
-    reason = f"best of {len(ranking)} candidates at cost_quality_tradeoff {tradeoff}: {best.reason}"
-    if consultation is not None:
-        reason = f"Not Diamond was of no help ({consultation.problem}); {reason}"
-    return Source.LOCAL, ranking, reason
-
-
-def _decision(
-    request: Request,
-    choice: Shortlist,
-    policy: Policy,
-    ranking: tuple[Ranked, ...],
-    source: Source,
-    reason: str,
-    consultation: Consultation | None,
-) -> Decision:
-    return Decision(
-        id=f"dec_{uuid.uuid4().hex}",
-        model=ranking[0].model,
-        ranking=ranking,
-        source=source,
-        reason=reason,
-        request=request,
-        cost_quality_tradeoff=policy.tradeoff,
-        removed=choice.removed,
-        consultation=consultation,
-    )
+    def _shadow(self, request: Request, applied: Policy, catalog: Catalog) -> ShadowTrace | None:
+        """What the shadow profile's local policy would have chosen; it costs no call and changes nothing."""
+        profile = catalog.profiles.get(applied.profile.shadow)
+        if profile is None:
+            return None
+        other = policy.apply(profile, catalog.expand(profile), request)
+        try:
+            best = self._bench(request, other, None, catalog).ranking[0]
+        except NoCandidate:
+            return ShadowTrace(profile.name, "")
+        return ShadowTrace(profile.name, best.model, best.expected_cost_usd)

@@ -1,122 +1,147 @@
-"""Serves the contract: reads each call, has it decided, and turns refusals into google.rpc.Status."""
+"""Serves the contract: reads each call, has it decided or looked up, and writes the answer."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator
 
 import grpc
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.rpc import code_pb2, error_details_pb2, status_pb2
-from grpc_status import rpc_status
 
 from protos.router.v1 import router_pb2 as pb
 from protos.router.v1 import router_pb2_grpc
-from router_service import telemetry, wire
-from router_service.errors import InvalidRequest, NoCandidate, RouterError
-from router_service.ledger import MemoryLedger
+from router_service import reporting, telemetry
+from router_service.domain import Decision, Summary
+from router_service.errors import RouterError
+from router_service.ledger import Ledger
+from router_service.refusals import Context, answer, code_of
 from router_service.selection import Selection
+from router_service.watch import Event, TooSlow, Watchers, summary_of
+from router_service.wire import reading, writing
 
-DOMAIN = "router.v1"
 # A client without a deadline asks for a day and more; nothing here takes that long.
 LONGEST_DEADLINE = 60.0
-# Trailers have room for 8 KiB, and carry the sentence twice.
-MOST_VIOLATIONS, LONGEST_DETAIL, LONGEST_SENTENCE = 20, 100, 1000
-
-Answer = TypeVar("Answer")
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class RouterServicer(router_pb2_grpc.RouterServiceServicer):
-    """The contract's five calls."""
+    """The contract's calls."""
 
-    def __init__(self, selection: Selection, ledger: MemoryLedger, default_deadline: float) -> None:
+    def __init__(self, selection: Selection, ledger: Ledger, watchers: Watchers, default_deadline: float) -> None:
         """`default_deadline`: seconds a decision may take when the caller sets no deadline."""
         self._selection = selection
         self._ledger = ledger
+        self._watchers = watchers
         self._default_deadline = default_deadline
 
     async def SelectModel(self, request: pb.SelectModelRequest, context: Context) -> pb.SelectModelResponse:
         """Choose the model for one request."""
 
         async def decide() -> pb.SelectModelResponse:
-            started = time.monotonic()
-            decision = await self._selection.select(wire.read_request(request), self._time_left(context))
-            self._ledger.record(decision)
-            telemetry.decided(decision, (time.monotonic() - started) * 1000)
-            return wire.write_decision(decision)
+            return writing.write_decision(await self._decide(request, self._time_left(context)))
 
-        return await _answer("SelectModel", context, decide)
+        return await answer("SelectModel", context, decide)
+
+    async def SelectModels(self, request: pb.SelectModelsRequest, context: Context) -> pb.SelectModelsResponse:
+        """Choose for many requests; one that is refused does not harm the others."""
+
+        async def decide_all() -> pb.SelectModelsResponse:
+            left = self._time_left(context)
+            entries = reading.read_batch(request)
+            return pb.SelectModelsResponse(
+                results=await asyncio.gather(*(self._result(entry, left) for entry in entries))
+            )
+
+        return await answer("SelectModels", context, decide_all)
 
     async def ReportOutcome(self, request: pb.ReportOutcomeRequest, context: Context) -> pb.ReportOutcomeResponse:
         """Keep how a reply fared."""
 
         async def keep() -> pb.ReportOutcomeResponse:
-            self._ledger.report(wire.read_report(request))
+            await reporting.take_in(reading.read_report(request), self._selection, self._ledger, self._watchers)
             return pb.ReportOutcomeResponse()
 
-        return await _answer("ReportOutcome", context, keep)
+        return await answer("ReportOutcome", context, keep)
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
         """The catalogue."""
         catalog = self._selection.catalog
-        return pb.ListModelsResponse(models=[wire.write_model(model, catalog) for model in catalog.models])
+        return pb.ListModelsResponse(models=[writing.write_model(model, catalog) for model in catalog.models])
 
     async def ListProfiles(self, request: pb.ListProfilesRequest, context: Context) -> pb.ListProfilesResponse:
         """The routing policies."""
         catalog = self._selection.catalog
-        return pb.ListProfilesResponse(
-            profiles=[wire.write_profile(profile, catalog) for profile in catalog.profiles.values()]
-        )
+        profiles = [writing.write_profile(profile, catalog) for profile in catalog.profiles.values()]
+        return pb.ListProfilesResponse(profiles=profiles)
 
     async def ExplainDecision(self, request: pb.ExplainDecisionRequest, context: Context) -> pb.ExplainDecisionResponse:
         """The whole trace of a past decision."""
 
         async def explain() -> pb.ExplainDecisionResponse:
-            decision = self._ledger.find(request.decision_id)
-            return wire.write_explanation(decision, self._ledger.reports_of(decision.id))
+            decision = await self._ledger.find(request.decision_id)
+            return writing.write_explanation(decision, await self._ledger.reports_of(decision.id))
 
-        return await _answer("ExplainDecision", context, explain)
+        return await answer("ExplainDecision", context, explain)
+
+    async def ListDecisions(self, request: pb.ListDecisionsRequest, context: Context) -> pb.ListDecisionsResponse:
+        """Past decisions, a page at a time."""
+
+        async def find() -> pb.ListDecisionsResponse:
+            query, size = reading.read_list(request)
+            return writing.write_page(await self._ledger.list(query, size, request.page_token))
+
+        return await answer("ListDecisions", context, find)
+
+    async def GetSavings(self, request: pb.GetSavingsRequest, context: Context) -> pb.GetSavingsResponse:
+        """What was spent, and what the baseline would have cost."""
+
+        async def sum_up() -> pb.GetSavingsResponse:
+            return writing.write_savings(await self._ledger.savings(reading.read_savings(request)))
+
+        return await answer("GetSavings", context, sum_up)
+
+    async def WatchDecisions(
+        self, request: pb.WatchDecisionsRequest, context: Context
+    ) -> AsyncIterator[pb.WatchDecisionsResponse]:
+        """Decisions and outcomes as they happen."""
+        # Headers tell the watcher that from here on nothing escapes it.
+        await context.send_initial_metadata(())
+        try:
+            async for event in self._watchers.events():
+                if _wanted(event, request):
+                    yield _shown(event)
+        except TooSlow:
+            text = "The watcher read too slowly, so entries had to be dropped; watch again."
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+
+    async def _decide(self, request: pb.SelectModelRequest, time_left: float) -> Decision:
+        started = time.monotonic()
+        decision = await self._selection.select(reading.read_request(request), time_left)
+        self._ledger.record(decision)
+        self._watchers.publish(summary_of(decision))
+        telemetry.decided(decision, (time.monotonic() - started) * 1000)
+        return decision
+
+    async def _result(self, request: pb.SelectModelRequest, time_left: float) -> pb.SelectModelsResult:
+        try:
+            return pb.SelectModelsResult(decision=writing.write_decision(await self._decide(request, time_left)))
+        except RouterError as error:
+            return pb.SelectModelsResult(refusal=writing.write_refusal(error, code_of(error)))
 
     def _time_left(self, context: Context) -> float:
         left = context.time_remaining()
         return self._default_deadline if left is None or left > LONGEST_DEADLINE else left
 
 
-async def _answer(rpc: str, context: Context, work: Callable[[], Awaitable[Answer]]) -> Answer:
-    started = time.monotonic()
-    try:
-        return await work()
-    except RouterError as error:
-        telemetry.refused(rpc, error.reason, (time.monotonic() - started) * 1000)
-        status = rpc_status.to_status(status_of(error))
-        await context.abort(status.code, status.details or "", status.trailing_metadata or ())
-        raise AssertionError("abort always raises") from error
+def _wanted(event: Event, request: pb.WatchDecisionsRequest) -> bool:
+    tenant, profile = (
+        (event.tenant, event.profile)
+        if isinstance(event, Summary)
+        else (event[1].request.tenant, event[1].request.profile)
+    )
+    return request.tenant in ("", tenant) and request.profile in ("", profile)
 
 
-def status_of(error: RouterError) -> status_pb2.Status:
-    """The refusal as google.rpc.Status: what, why as ErrorInfo, and the details a program can act on."""
-    details: list[Any] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
-    if isinstance(error, InvalidRequest):
-        violation = error_details_pb2.BadRequest.FieldViolation
-        told = error.violations[:MOST_VIOLATIONS]
-        violations = [violation(field=v.field, description=_clip(v.description)) for v in told]
-        details.append(error_details_pb2.BadRequest(field_violations=violations))
-    if isinstance(error, NoCandidate):
-        failure = error_details_pb2.PreconditionFailure
-        # What the caller cannot reach says least about its request, so it is the first to be left out.
-        removed = sorted(error.removed, key=lambda entry: entry.filter == "provider")[:MOST_VIOLATIONS]
-        lacks = [failure.Violation(type=r.filter, subject=_clip(r.model), description=_clip(r.detail)) for r in removed]
-        details.append(failure(violations=lacks))
-    packed = []
-    for detail in details:
-        any_message = AnyMessage()
-        any_message.Pack(detail)
-        packed.append(any_message)
-    text = str(error)[:LONGEST_SENTENCE]
-    return status_pb2.Status(code=code_pb2.Code.Value(error.status), message=text, details=packed)
-
-
-def _clip(text: str) -> str:
-    return text[:LONGEST_DETAIL]
+def _shown(event: Event) -> pb.WatchDecisionsResponse:
+    if isinstance(event, Summary):
+        return pb.WatchDecisionsResponse(decision=writing.write_summary(event))
+    return pb.WatchDecisionsResponse(outcome=writing.write_report(event[0]))

@@ -6,7 +6,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -44,6 +44,22 @@ class Settings(BaseSettings):
     kept_decisions: int = Field(default=10_000, ge=1, validation_alias="ROUTER_KEPT_DECISIONS")
     connection_age: float = Field(default=30.0, gt=0, validation_alias="ROUTER_MAX_CONNECTION_AGE_SECONDS")
     drain: float = Field(default=1.0, ge=0, validation_alias="ROUTER_DRAIN_SECONDS")
+    redis_url: str = Field(default="", validation_alias="ROUTER_REDIS_URL")
+    ledger_url: str = Field(default="sqlite:///var/router.sqlite", validation_alias="ROUTER_LEDGER_URL")
+    ledger_contents: Literal["none", "hash", "clipped"] = Field(
+        default="none", validation_alias="ROUTER_LEDGER_CONTENTS"
+    )
+    ledger_retention_days: float = Field(default=0, ge=0, validation_alias="ROUTER_LEDGER_RETENTION_DAYS")
+    not_diamond_cache: float = Field(default=300, ge=0, validation_alias="ROUTER_NOT_DIAMOND_CACHE_SECONDS")
+    not_diamond_failures: int = Field(default=5, ge=1, validation_alias="ROUTER_NOT_DIAMOND_FAILURES")
+    not_diamond_rate: float = Field(default=10, gt=0, validation_alias="ROUTER_NOT_DIAMOND_RATE")
+    not_diamond_hedge: float = Field(default=0, ge=0, validation_alias="ROUTER_NOT_DIAMOND_HEDGE_SECONDS")
+    not_diamond_feedback: bool = Field(default=False, validation_alias="ROUTER_NOT_DIAMOND_FEEDBACK")
+    tls_cert: str = Field(default="", validation_alias="ROUTER_TLS_CERT")
+    tls_key: str = Field(default="", validation_alias="ROUTER_TLS_KEY")
+    tls_client_ca: str = Field(default="", validation_alias="ROUTER_TLS_CLIENT_CA")
+    tokens_file: str = Field(default="", validation_alias="ROUTER_TOKENS_FILE")
+    trusted_network: bool = Field(default=False, validation_alias="ROUTER_TRUSTED_NETWORK")
     reflection: bool = Field(default=True, validation_alias="ROUTER_REFLECTION")
 
 

@@ -77,7 +77,8 @@ def python(module: str, env: Mapping[str, str]) -> Process:
 
 
 def start_router(port: int, **env: str) -> Process:
-    process = python("router_service", {"ROUTER_LISTEN": f"127.0.0.1:{port}", "ROUTER_DRAIN_SECONDS": "0", **env})
+    quiet = {"ROUTER_DRAIN_SECONDS": "0", "ROUTER_LEDGER_URL": "memory:"}
+    process = python("router_service", {"ROUTER_LISTEN": f"127.0.0.1:{port}", **quiet, **env})
     return process.ready_when(lambda: grpc_serving(port))
 
 

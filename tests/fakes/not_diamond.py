@@ -92,6 +92,10 @@ class FakeNotDiamond:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             request_line, *lines = head.strip().split("\r\n")
             headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-            body = json.loads(await reader.readexactly(int(headers.get("content-length", "0"))))
+            body = json.loads(await reader.readexactly(int(headers.get("content-length", "0"))) or b"{}")
+            if request_line.startswith("GET "):
+                # The list of models: this one keeps it to itself, so everything is offered.
+                await reply(404, b"{}")(body, writer)
+                continue
             self.seen.append((request_line, headers, body))
             await self.answer(body, writer)

@@ -1520,13 +1520,21 @@ class NotDiamondTrace(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
     ELAPSED_FIELD_NUMBER: _builtins.int
+    CACHED_FIELD_NUMBER: _builtins.int
+    NOT_OFFERED_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model it recommended, `provider/model`; empty when there was no usable recommendation."""
     problem: _builtins.str
     """What was wrong with the answer, in words; empty when it was used."""
+    cached: _builtins.bool
+    """The answer had been given before, to the same question."""
     @_builtins.property
     def elapsed(self) -> _duration_pb2.Duration:
         """How long it took."""
+
+    @_builtins.property
+    def not_offered(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The candidates that were not offered, because Not Diamond does not know them."""
 
     def __init__(
         self,
@@ -1534,10 +1542,12 @@ class NotDiamondTrace(_message.Message):
         model: _builtins.str = ...,
         problem: _builtins.str = ...,
         elapsed: _duration_pb2.Duration | None = ...,
+        cached: _builtins.bool = ...,
+        not_offered: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["elapsed", b"elapsed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["elapsed", b"elapsed", "model", b"model", "problem", b"problem"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached", b"cached", "elapsed", b"elapsed", "model", b"model", "not_offered", b"not_offered", "problem", b"problem"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""Measurements, each with its result as a file in results/; run by `make bench`."""

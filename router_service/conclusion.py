@@ -1,0 +1,101 @@
+"""Weighs pin, recommendation and local ranking against each other: the final ranking, its source and its reason; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from router_service.candidates import Shortlist
+from router_service.domain import Consultation, PinTrace, Ranked, Request, Source
+from router_service.pins import FAILURES
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What a decision rests on beside the local ranking."""
+
+    request: Request
+    tradeoff: int
+    choice: Shortlist
+    pin: PinTrace | None
+    consultation: Consultation | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """The ranking, its first the chosen model; who decided; and why."""
+
+    ranking: tuple[Ranked, ...]
+    source: Source
+    reason: str
+
+
+def conclude(ranking: tuple[Ranked, ...], grounds: Grounds) -> Conclusion:
+    """Conclude from the local ranking and the grounds."""
+    if grounds.request.model:
+        return Conclusion(ranking, Source.REQUESTED, f"{grounds.request.model} was asked for by name")
+    if grounds.pin and grounds.pin.kept:
+        return Conclusion(
+            _first(ranking, grounds.pin.model), Source.PINNED, f"{grounds.pin.model}: {grounds.pin.reason}"
+        )
+    escalated = _escalate(ranking, grounds)
+    if escalated:
+        return escalated
+    consultation = grounds.consultation
+    if consultation and consultation.model:
+        return _recommended(ranking, consultation)
+    if len(ranking) == 1:
+        return Conclusion(ranking, Source.ONLY_CANDIDATE, f"{ranking[0].model} is the only candidate that fits")
+    reason = f"best of {len(ranking)} candidates at cost_quality_tradeoff {grounds.tradeoff}: {ranking[0].reason}"
+    if consultation:
+        reason = f"Not Diamond was of no help ({consultation.problem}); {reason}"
+    if grounds.pin:
+        reason = f"no longer {grounds.pin.model} ({grounds.pin.reason}); {reason}"
+    return Conclusion(ranking, Source.LOCAL, reason)
+
+
+def _escalate(ranking: tuple[Ranked, ...], grounds: Grounds) -> Conclusion | None:
+    """After a failed reply: the best-ranked of the models that are stronger than the one that failed."""
+    outcome = grounds.request.previous_reply.outcome
+    if not grounds.pin or outcome not in FAILURES:
+        return None
+    failed = next((entry for entry in ranking if entry.model == grounds.pin.model), None)
+    if failed is None:
+        return None
+    stronger = [entry for entry in ranking if (entry.quality or 0) > (failed.quality or 0)]
+    if not stronger:
+        return None
+    chosen = stronger[0]
+    reason = f"{failed.model} did not manage ({outcome}); {chosen.model} is stronger: {chosen.reason}"
+    return Conclusion(_first(ranking, chosen.model), Source.ESCALATED, reason)
+
+
+def _recommended(ranking: tuple[Ranked, ...], consultation: Consultation) -> Conclusion:
+    """The recommendation leads, unless it would leave a warm model without earning the cost of the switch."""
+    chosen = next(entry for entry in ranking if entry.model == consultation.model)
+    # The warm model is the one whose switch costs nothing.
+    warm = next((entry for entry in ranking if entry.switch_cost_usd == 0), None)
+    if warm and chosen.switch_cost_usd and (chosen.score or 0) < (warm.score or 0):
+        reason = (
+            f"Not Diamond recommended {chosen.model}, which does not earn the ${chosen.switch_cost_usd:.4f} "
+            f"of leaving {warm.model}'s warm prompt cache"
+        )
+        return Conclusion(_first(ranking, warm.model), Source.LOCAL, reason)
+    source = Source.CACHED if consultation.cached else Source.NOT_DIAMOND
+    when = (
+        "before, for the same question" if consultation.cached else f"in {consultation.elapsed_seconds * 1000:.0f} ms"
+    )
+    reason = f"Not Diamond recommended {chosen.model} among {len(ranking)} candidates {when}"
+    return Conclusion(
+        tuple(
+            replace(entry, reason=f"recommended by Not Diamond; {entry.reason}") if entry is chosen else entry
+            for entry in _first(ranking, chosen.model)
+        ),
+        source,
+        reason,
+    )
+
+
+def _first(ranking: tuple[Ranked, ...], model: str) -> tuple[Ranked, ...]:
+    """The ranking with a model moved to its head."""
+    head = [entry for entry in ranking if entry.model == model]
+    return (*head, *(entry for entry in ranking if entry.model != model))

@@ -1,0 +1,57 @@
+"""The ledger: what was decided and what was reported of it, behind one port, in memory or in a database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from router_service.domain import Decision, Page, Query, Report, Savings
+from router_service.errors import InvalidConfiguration
+from router_service.ledger.contents import Contents
+from router_service.ledger.database import LedgerUnavailable
+from router_service.ledger.memory import MemoryLedger
+from router_service.ledger.sql import SqlLedger
+
+__all__ = ["Contents", "Ledger", "LedgerUnavailable", "MemoryLedger", "SqlLedger", "open_ledger"]
+
+IN_MEMORY = ("", "memory:")
+
+
+class Ledger(Protocol):
+    """Where decisions and reports are kept."""
+
+    @property
+    def dropped(self) -> int:
+        """Decisions and reports that were not kept: the queue was full, or the database refused them."""
+
+    def record(self, decision: Decision) -> None:
+        """Keep a decision, behind the answer; of the prompt only what the contents setting says."""
+
+    async def report(self, report: Report) -> None:
+        """Keep what became of a decision, once however often it is told; UnknownDecision when it is not kept."""
+
+    async def find(self, decision_id: str) -> Decision:
+        """The decision of this id; UnknownDecision when it is not kept."""
+
+    async def reports_of(self, decision_id: str) -> tuple[Report, ...]:
+        """What was reported of a decision, in the order of arrival."""
+
+    async def list(self, query: Query, size: int, token: str) -> Page:
+        """A page of decisions, latest first; `token` is empty or stands in the page before."""
+
+    async def savings(self, query: Query) -> tuple[Savings, ...]:
+        """Sums for each purpose and model, the dearest first."""
+
+    async def close(self) -> None:
+        """Write what is queued, and let go of the database."""
+
+
+def open_ledger(
+    url: str, capacity: int, contents: str, retention_seconds: float, on_problem: Callable[[str, dict[str, Any]], None]
+) -> Ledger:
+    """The ledger that `url` names; `capacity`: how many decisions stay in memory. InvalidConfiguration says what is wrong."""
+    if contents not in list(Contents):
+        raise InvalidConfiguration(f"ROUTER_LEDGER_CONTENTS: {contents!r} is not one of {', '.join(Contents)}.")
+    if url in IN_MEMORY:
+        return MemoryLedger(capacity, Contents(contents))
+    return SqlLedger(url, Contents(contents), retention_seconds, recent=capacity, on_problem=on_problem)

@@ -1,0 +1,76 @@
+"""The ledger without a database: the latest decisions, bounded in number, gone with the process."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from router_service.domain import Decision, Page, Query, Report, Savings, Summary
+from router_service.errors import UnknownDecision
+from router_service.ledger.contents import Contents, keep
+from router_service.ledger.summaries import (
+    MOST_REPORTS,
+    add_up,
+    matches,
+    read_token,
+    sum_up,
+    summarise,
+    write_token,
+)
+
+
+class MemoryLedger:
+    """Keeps the latest decisions and forgets the oldest first."""
+
+    def __init__(self, capacity: int, contents: Contents = Contents.NONE) -> None:
+        """`capacity`: how many decisions are kept."""
+        self.dropped = 0  # nothing waits to be written here
+        self._capacity = capacity
+        self._contents = contents
+        self._decisions: OrderedDict[str, Decision] = OrderedDict()
+        self._reports: dict[str, list[Report]] = {}
+
+    def record(self, decision: Decision) -> None:
+        """Keep a decision, and of its prompt what may be kept."""
+        self._decisions[decision.id] = keep(decision, self._contents)
+        while len(self._decisions) > self._capacity:
+            forgotten, _ = self._decisions.popitem(last=False)
+            self._reports.pop(forgotten, None)
+
+    async def report(self, report: Report) -> None:
+        """Keep what became of a decision, once however often it is told; UnknownDecision when it is not kept."""
+        await self.find(report.decision_id)
+        reports = self._reports.setdefault(report.decision_id, [])
+        if report not in reports and len(reports) < MOST_REPORTS:
+            reports.append(report)
+
+    async def find(self, decision_id: str) -> Decision:
+        """The decision of this id; UnknownDecision when it is not kept."""
+        try:
+            return self._decisions[decision_id]
+        except KeyError:
+            raise UnknownDecision(decision_id) from None
+
+    async def reports_of(self, decision_id: str) -> tuple[Report, ...]:
+        """What was reported of a decision, in the order of arrival."""
+        return tuple(self._reports.get(decision_id, ()))
+
+    async def list(self, query: Query, size: int, token: str) -> Page:
+        """A page of decisions, latest first."""
+        start = read_token(token)
+        found = sorted(self._matching(query), key=lambda entry: (entry.time, entry.decision_id), reverse=True)
+        rest = [entry for entry in found if start is None or (entry.time, entry.decision_id) < start]
+        page = tuple(rest[:size])
+        return Page(page, write_token(page[-1]) if len(rest) > size else "")
+
+    async def savings(self, query: Query) -> tuple[Savings, ...]:
+        """Sums for each purpose and model."""
+        return sum_up(self._matching(query))
+
+    async def close(self) -> None:
+        """Nothing to write: what is in memory goes with the process."""
+
+    def _matching(self, query: Query) -> tuple[Summary, ...]:
+        entries = (
+            summarise(decision, add_up(self._reports.get(decision.id, ()))) for decision in self._decisions.values()
+        )
+        return tuple(entry for entry in entries if matches(entry, query))

@@ -1,0 +1,92 @@
+"""The ledger's two tables, as the latest migration leaves them, and the rows they hold."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Column, Double, Index, Integer, MetaData, Table, Text
+
+from router_service.domain import Decision, Report
+from router_service.ledger.documents import key_of, to_document
+from router_service.ledger.summaries import Reported, summarise
+
+METADATA = MetaData()
+
+DECISIONS = Table(
+    "decisions",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("time", Double, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("conversation_id", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("expected_cost_usd", Double),
+    Column("baseline_model", Text, nullable=False),
+    Column("baseline_cost_usd", Double),
+    Column("served_model", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cached_input_tokens", BigInteger, nullable=False),
+    Column("cost_usd", Double),
+    Column("baseline_actual_cost_usd", Double),
+    Column("trace", JSON, nullable=False),
+    Index("decisions_by_time", "time", "id"),
+    Index("decisions_by_tenant", "tenant", "time", "id"),
+    Index("decisions_by_conversation", "conversation_id", "time", "id"),
+)
+
+# No foreign key: a report may arrive before the decision that another replica has yet to write.
+REPORTS = Table(
+    "reports",
+    METADATA,
+    # In the order of arrival. SQLite counts up in an INTEGER only.
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("decision_id", Text, nullable=False),
+    Column("received", Double, nullable=False),
+    Column("document", JSON, nullable=False),
+    Index("reports_by_decision", "decision_id"),
+)
+
+
+def storable(text: str) -> str:
+    """Text as every database takes it: PostgreSQL has no zero byte, and UTF-8 no lone surrogate."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def decision_row(decision: Decision) -> dict[str, Any]:
+    """A decision's row before anything is reported of it."""
+    summary = summarise(decision, Reported())
+    texts = ("tenant", "profile", "purpose", "conversation_id", "model", "source", "reason")
+    return {
+        "id": storable(decision.id),
+        "time": decision.time,
+        **{name: storable(getattr(summary, name)) for name in texts},
+        "expected_cost_usd": summary.expected_cost_usd,
+        "baseline_model": storable(decision.baseline_model),
+        "baseline_cost_usd": decision.baseline_cost_usd,
+        **reported_columns(Reported()),
+        "trace": to_document(decision),
+    }
+
+
+def reported_columns(reported: Reported) -> dict[str, Any]:
+    """The columns of a decision's row that its reports fill."""
+    texts = {"served_model": storable(reported.served_model), "outcome": str(reported.outcome)}
+    return {**asdict(reported), **texts}
+
+
+def report_row(report: Report, received: float) -> dict[str, Any]:
+    """A report's row."""
+    return {
+        "key": key_of(report),
+        "decision_id": storable(report.decision_id),
+        "received": received,
+        "document": to_document(report),
+    }

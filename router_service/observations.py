@@ -1,0 +1,58 @@
+"""What reports teach within this process: how long replies are, and which providers are failing just now."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from router_service.domain import Outcome, Purpose, Report
+from router_service.economics import Observed
+
+# The weight of an older mean against a new value never exceeds this many replies, so that a changed model is noticed.
+MEMORY = 200
+# A provider counts as failing when this share of at least so many reports of the last seconds were failures.
+FAILING_SHARE, FEWEST_REPORTS, WINDOW_SECONDS = 0.8, 5, 60.0
+
+
+class Lengths:
+    """Means of output tokens, by purpose and model."""
+
+    def __init__(self) -> None:
+        self._observed: dict[tuple[Purpose, str], Observed] = {}
+
+    @property
+    def observations(self) -> Mapping[tuple[Purpose, str], Observed]:
+        """What has been observed so far."""
+        return self._observed
+
+    def learn(self, purpose: Purpose, model: str, output_tokens: int) -> None:
+        """Take a reply's length into account."""
+        seen = self._observed.get((purpose, model), Observed(0, 0.0))
+        count = min(seen.count + 1, MEMORY)
+        mean = seen.output_tokens + (output_tokens - seen.output_tokens) / count
+        self._observed[purpose, model] = Observed(count, mean)
+
+
+class Health:
+    """A sliding window of successes and failures, by provider; the clock is the caller's."""
+
+    def __init__(self) -> None:
+        self._reports: dict[str, deque[tuple[float, bool]]] = {}
+
+    def learn(self, report: Report, now: float) -> None:
+        """Take a delivery into account; other outcomes say nothing about a provider."""
+        if report.served_model and report.outcome in (Outcome.COMPLETED, Outcome.PROVIDER_FAILED):
+            provider = report.served_model.split("/", 1)[0]
+            window = self._reports.setdefault(provider, deque(maxlen=1000))
+            window.append((now, report.outcome is Outcome.PROVIDER_FAILED))
+
+    def failing(self, now: float) -> frozenset[str]:
+        """The providers that are failing; one that is left alone gets its next chance when the window has passed."""
+        found = set()
+        for provider, window in self._reports.items():
+            while window and window[0][0] < now - WINDOW_SECONDS:
+                window.popleft()
+            failures = sum(failed for _, failed in window)
+            if len(window) >= FEWEST_REPORTS and failures >= FAILING_SHARE * len(window):
+                found.add(provider)
+        return frozenset(found)

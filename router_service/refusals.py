@@ -1,0 +1,71 @@
+"""Turns refusals into google.rpc.Status: what, why as ErrorInfo, and the details a program can act on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from router_service import telemetry
+from router_service.errors import InvalidRequest, NoCandidate, RouterError
+
+DOMAIN = "router.v1"
+# Trailers have room for 8 KiB, and carry the sentence twice.
+MOST_VIOLATIONS, LONGEST_DETAIL, LONGEST_SENTENCE = 20, 100, 1000
+
+Answer = TypeVar("Answer")
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+async def answer(rpc: str, context: Context, work: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Do the work of a call; a RouterError ends it with the status that tells it."""
+    started = time.monotonic()
+    try:
+        return await work()
+    except RouterError as error:
+        telemetry.refused(rpc, error.reason, (time.monotonic() - started) * 1000)
+        await abort(context, error)
+        raise AssertionError("abort always raises") from error
+
+
+async def abort(context: Context, error: RouterError) -> None:
+    """End a call with a refusal."""
+    status = rpc_status.to_status(status_of(error))
+    await context.abort(status.code, status.details or "", status.trailing_metadata or ())
+
+
+def code_of(error: RouterError) -> int:
+    """The gRPC status code of a refusal."""
+    code: int = code_pb2.Code.Value(error.status)
+    return code
+
+
+def status_of(error: RouterError) -> status_pb2.Status:
+    """The refusal as google.rpc.Status."""
+    details: list[Any] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
+    if isinstance(error, InvalidRequest):
+        violation = error_details_pb2.BadRequest.FieldViolation
+        told = error.violations[:MOST_VIOLATIONS]
+        violations = [violation(field=v.field, description=_clip(v.description)) for v in told]
+        details.append(error_details_pb2.BadRequest(field_violations=violations))
+    if isinstance(error, NoCandidate):
+        failure = error_details_pb2.PreconditionFailure
+        # What the caller cannot reach says least about its request, so it is the first to be left out.
+        removed = sorted(error.removed, key=lambda entry: entry.filter == "provider")[:MOST_VIOLATIONS]
+        lacks = [failure.Violation(type=r.filter, subject=_clip(r.model), description=_clip(r.detail)) for r in removed]
+        details.append(failure(violations=lacks))
+    packed = []
+    for detail in details:
+        any_message = AnyMessage()
+        any_message.Pack(detail)
+        packed.append(any_message)
+    return status_pb2.Status(code=code_of(error), message=str(error)[:LONGEST_SENTENCE], details=packed)
+
+
+def _clip(text: str) -> str:
+    return text[:LONGEST_DETAIL]

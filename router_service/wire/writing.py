@@ -1,0 +1,186 @@
+"""Writes decisions, traces and the catalogue in the contract's words."""
+
+from __future__ import annotations
+
+from protos.router.v1 import router_pb2 as pb
+from router_service.catalog import Catalog, Model, Profile
+from router_service.domain import Decision, Page, Ranked, Report, Savings, Summary
+from router_service.errors import RouterError
+from router_service.wire.words import SOURCES, duration, outcome_number, purpose_number, timestamp
+
+
+def write_decision(decision: Decision) -> pb.SelectModelResponse:
+    """The answer to SelectModel."""
+    return pb.SelectModelResponse(
+        decision_id=decision.id,
+        model=decision.model,
+        ranking=[_write_ranked(entry) for entry in decision.ranking],
+        source=SOURCES[decision.source],
+        reason=decision.reason,
+        not_diamond_session_id=decision.consultation.session_id if decision.consultation else "",
+        valid_for=duration(decision.valid_for_seconds),
+        baseline_model=decision.baseline_model,
+        baseline_cost_usd=decision.baseline_cost_usd,
+    )
+
+
+def write_explanation(decision: Decision, reports: tuple[Report, ...]) -> pb.ExplainDecisionResponse:
+    """The whole trace of a decision."""
+    request, asked = decision.request, decision.consultation
+    pin, shadow = decision.pin, decision.shadow
+    needs = request.requirements
+    return pb.ExplainDecisionResponse(
+        decision=write_decision(decision),
+        purpose=purpose_number(request.purpose),
+        profile=request.profile,
+        conversation_id=request.conversation_id,
+        requirements=pb.Requirements(
+            input_tokens=needs.input_tokens,
+            output_tokens=needs.output_tokens,
+            vision=needs.vision,
+            tools=needs.tools,
+            json=needs.json,
+            prefix_tokens=needs.prefix_tokens,
+        ),
+        cost_quality_tradeoff=decision.cost_quality_tradeoff,
+        removed=[pb.RemovedCandidate(model=r.model, filter=r.filter, detail=r.detail) for r in decision.removed],
+        not_diamond=None
+        if asked is None
+        else pb.NotDiamondTrace(
+            model=asked.model,
+            problem=asked.problem,
+            elapsed=duration(asked.elapsed_seconds),
+            cached=asked.cached,
+            not_offered=asked.not_offered,
+        ),
+        outcomes=[write_report(report) for report in reports],
+        metadata=request.metadata,
+        time=timestamp(decision.time),
+        tenant=request.tenant,
+        policy=decision.policy,
+        pin=None if pin is None else pb.PinTrace(model=pin.model, kept=pin.kept, reason=pin.reason),
+        shadow=None
+        if shadow is None
+        else pb.ShadowTrace(profile=shadow.profile, model=shadow.model, expected_cost_usd=shadow.expected_cost_usd),
+    )
+
+
+def write_model(model: Model, catalog: Catalog) -> pb.Model:
+    """One entry of the catalogue."""
+    prior = catalog.prior_of(model)
+    return pb.Model(
+        id=model.id,
+        context_tokens=model.context_tokens,
+        max_output_tokens=model.max_output_tokens,
+        input_usd_per_mtok=model.input_usd_per_mtok,
+        output_usd_per_mtok=model.output_usd_per_mtok,
+        cache_read_usd_per_mtok=model.cache_read_usd_per_mtok,
+        vision=model.vision,
+        tools=model.tools,
+        json=model.json_mode,
+        quality=prior.pass_rate_2 / 100,
+        quality_source=f"{model.prior_kind}: {prior.name}",
+        source=model.source,
+        checked=model.checked.isoformat(),
+    )
+
+
+def write_profile(profile: Profile, catalog: Catalog) -> pb.Profile:
+    """One routing policy, its globs resolved."""
+    return pb.Profile(
+        name=profile.name,
+        description=profile.description,
+        candidates=catalog.expand(profile),
+        cost_quality_tradeoff=profile.cost_quality_tradeoff,
+        not_diamond=profile.not_diamond,
+    )
+
+
+def _write_ranked(entry: Ranked) -> pb.RankedModel:
+    return pb.RankedModel(
+        model=entry.model,
+        reason=entry.reason,
+        expected_cost_usd=entry.expected_cost_usd,
+        context_tokens=entry.context_tokens,
+        quality=entry.quality,
+        score=entry.score,
+        switch_cost_usd=entry.switch_cost_usd,
+    )
+
+
+def write_report(report: Report) -> pb.ReportOutcomeRequest:
+    """A report, as its caller sent it."""
+    return pb.ReportOutcomeRequest(
+        decision_id=report.decision_id,
+        served_model=report.served_model,
+        outcome=outcome_number(report.outcome),
+        input_tokens=report.input_tokens,
+        output_tokens=report.output_tokens,
+        cached_input_tokens=report.cached_input_tokens,
+        cost_usd=report.cost_usd,
+        latency=duration(report.latency_seconds),
+        time_to_first_byte=duration(report.time_to_first_byte_seconds),
+    )
+
+
+def write_refusal(error: RouterError, code: int) -> pb.Refusal:
+    """What a request of a batch was refused with."""
+    return pb.Refusal(code=code, reason=error.reason, message=str(error)[:1000])
+
+
+def write_summary(summary: Summary) -> pb.DecisionSummary:
+    """A decision in a list."""
+    return pb.DecisionSummary(
+        decision_id=summary.decision_id,
+        time=timestamp(summary.time),
+        tenant=summary.tenant,
+        profile=summary.profile,
+        purpose=purpose_number(summary.purpose),
+        conversation_id=summary.conversation_id,
+        model=summary.model,
+        source=SOURCES[summary.source],
+        reason=summary.reason,
+        expected_cost_usd=summary.expected_cost_usd,
+        served_model=summary.served_model,
+        outcome=outcome_number(summary.outcome),
+        input_tokens=summary.input_tokens,
+        output_tokens=summary.output_tokens,
+        cost_usd=summary.cost_usd,
+        baseline_cost_usd=summary.baseline_cost_usd,
+    )
+
+
+def write_page(page: Page) -> pb.ListDecisionsResponse:
+    """A page of a list."""
+    return pb.ListDecisionsResponse(
+        decisions=[write_summary(summary) for summary in page.summaries], next_page_token=page.next_token
+    )
+
+
+def write_savings(rows: tuple[Savings, ...]) -> pb.GetSavingsResponse:
+    """The sums by purpose and model, the dearest first, and all of them together."""
+    ordered = sorted(rows, key=lambda row: -row.cost_usd)
+    total = Savings(
+        purpose=None,
+        model="",
+        decisions=sum(row.decisions for row in rows),
+        reported=sum(row.reported for row in rows),
+        input_tokens=sum(row.input_tokens for row in rows),
+        output_tokens=sum(row.output_tokens for row in rows),
+        cost_usd=sum(row.cost_usd for row in rows),
+        baseline_cost_usd=sum(row.baseline_cost_usd for row in rows),
+    )
+    return pb.GetSavingsResponse(rows=[_write_row(row) for row in ordered], total=_write_row(total))
+
+
+def _write_row(row: Savings) -> pb.SavingsRow:
+    return pb.SavingsRow(
+        purpose=purpose_number(row.purpose),
+        model=row.model,
+        decisions=row.decisions,
+        reported=row.reported,
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
+        cost_usd=row.cost_usd,
+        baseline_cost_usd=row.baseline_cost_usd,
+    )

@@ -1,0 +1,143 @@
+"""Builds the router from its settings: the one place that knows which part stands behind which port."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health as grpc_health
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from protos.router.v1 import router_pb2, router_pb2_grpc
+from router_service import telemetry
+from router_service.authentication import Authentication, Tokens
+from router_service.breaker import Breaker
+from router_service.catalog import Catalog
+from router_service.consulting import Consulting
+from router_service.credentials import check_exposure, configured_credentials
+from router_service.errors import InvalidConfiguration
+from router_service.ledger import Ledger, open_ledger
+from router_service.model_refresh import ModelRefresh
+from router_service.not_diamond import NotDiamond
+from router_service.pins import Pins
+from router_service.recommendations import Recommendations
+from router_service.reload import CatalogWatch
+from router_service.selection import Selection
+from router_service.servicer import RouterServicer
+from router_service.settings import SHIPPED_CATALOG, Settings, load_catalog
+from router_service.stores import Store, open_store
+from router_service.watch import Watchers
+
+SERVICE = router_pb2.DESCRIPTOR.services_by_name["RouterService"].full_name
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+# Seconds that calls under way get to finish.
+GRACE = 10.0
+DAY = 86_400.0
+# Rate and burst together must stay under Not Diamond's limit in any second.
+BURST_SHARE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """The parts that have a life of their own; `port` is where the server will listen."""
+
+    server: grpc.aio.Server
+    health: grpc_health.aio.HealthServicer
+    port: int
+    store: Store
+    ledger: Ledger
+    consulting: Consulting | None
+    reloading: CatalogWatch
+
+    async def close(self) -> None:
+        """Close everything; what the ledger has queued is written."""
+        if self.consulting is not None:
+            await self.consulting.close()
+        await self.ledger.close()
+        await self.store.close()
+
+
+def build(settings: Settings, catalog: Catalog) -> Router:
+    """The router, ready to start; InvalidConfiguration when a setting does not allow it. Needs a running loop."""
+    check_exposure(settings.listen, bool(settings.tls_cert), settings.trusted_network)
+    store = open_store(settings.redis_url, lambda problem: telemetry.event("store", problem=problem))
+    ledger = open_ledger(
+        settings.ledger_url,
+        settings.kept_decisions,
+        settings.ledger_contents,
+        settings.ledger_retention_days * DAY,
+        lambda name, fields: telemetry.event(name, **fields),
+    )
+    consulting = _consulting(settings, store)
+    selection = Selection(catalog, consulting, Pins(store), settings.not_diamond_budget, time.time)
+    watchers = Watchers()
+    servicer = RouterServicer(selection, ledger, watchers, settings.default_deadline)
+    server = grpc.aio.server(interceptors=_interceptors(settings), options=_options(settings))
+    router_pb2_grpc.add_RouterServiceServicer_to_server(servicer, server)
+    health = grpc_health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    if settings.reflection:
+        names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+
+    def apply(fresh: Catalog) -> None:
+        selection.catalog = fresh
+
+    paths = [SHIPPED_CATALOG, *(Path(part) for part in settings.config.split(os.pathsep) if part)]
+    reloading = CatalogWatch(catalog, paths, lambda: load_catalog(settings.config), apply, _tell)
+    return Router(server, health, _listen(settings, server), store, ledger, consulting, reloading)
+
+
+def _consulting(settings: Settings, store: Store) -> Consulting | None:
+    if settings.not_diamond_key is None:
+        return None
+    client = NotDiamond(settings.not_diamond_key.get_secret_value(), settings.not_diamond_url)
+    recommendations = Recommendations(
+        client,
+        store,
+        ttl=settings.not_diamond_cache,
+        rate=settings.not_diamond_rate,
+        burst=max(1, round(settings.not_diamond_rate * BURST_SHARE)),
+        hedge_after=settings.not_diamond_hedge,
+        breaker=Breaker(time.monotonic, failures=settings.not_diamond_failures),
+    )
+    return Consulting(client, recommendations, ModelRefresh(client), settings.not_diamond_feedback)
+
+
+def _interceptors(settings: Settings) -> list[grpc.aio.ServerInterceptor]:
+    if not settings.tokens_file:
+        return []
+    return [Authentication(Tokens(Path(settings.tokens_file), _tell), _tell)]
+
+
+def _listen(settings: Settings, server: grpc.aio.Server) -> int:
+    credentials = configured_credentials(settings.tls_cert, settings.tls_key, settings.tls_client_ca, _tell)
+    try:
+        if credentials is None:
+            return server.add_insecure_port(settings.listen)
+        return server.add_secure_port(settings.listen, credentials)
+    except RuntimeError:
+        problem = f"ROUTER_LISTEN: {settings.listen} cannot be listened on; is the port already in use?"
+        raise InvalidConfiguration(problem) from None
+
+
+def _tell(name: str, fields: Mapping[str, object]) -> None:
+    telemetry.event(name, **fields)
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    """Channel arguments, as measured: connection age spreads load to new replicas; pings find a dead peer."""
+    return [
+        ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+        ("grpc.max_connection_age_ms", int(settings.connection_age * 1000)),
+        ("grpc.max_connection_age_grace_ms", int(GRACE * 1000)),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 500),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_ping_strikes", 0),
+        ("grpc.so_reuseport", 0),
+    ]

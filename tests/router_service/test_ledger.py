@@ -1,0 +1,634 @@
+"""The ledger: one suite for memory, SQLite and a real PostgreSQL, and what only a database has to keep to."""
+
+import asyncio
+import json
+import math
+import socket
+import sqlite3
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router_service.domain import (
+    Consultation,
+    Decision,
+    Message,
+    Outcome,
+    PinTrace,
+    PreviousReply,
+    Purpose,
+    Query,
+    Ranked,
+    Removed,
+    Report,
+    Request,
+    Requirements,
+    Savings,
+    ShadowTrace,
+    Source,
+    Summary,
+)
+from router_service.errors import InvalidConfiguration, InvalidRequest, UnknownDecision
+from router_service.ledger import Contents, Ledger, LedgerUnavailable, MemoryLedger, SqlLedger, open_ledger
+from router_service.ledger.database import open_database
+from router_service.ledger.documents import decision_from, report_from, to_document
+from router_service.ledger.summaries import MOST_REPORTS, add_up
+from router_service.ledger.tables import METADATA
+from tests.databases import MISSING, PASSWORD, Postgres, programs
+from tests.processes import Process, wait_until
+
+SENTINEL = "sentinel-prompt-8f3a"
+DATABASES = ["sqlite", "postgresql"]
+EVERYTHING = Query()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    if programs() is None:
+        pytest.skip(MISSING)
+    postgres = Postgres()
+    yield postgres
+    postgres.close()
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of the kind that the test asks for."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    return request.getfixturevalue("server").new_database()
+
+
+@pytest.fixture(params=["memory", *DATABASES])
+async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
+    address = {
+        "memory": lambda: "memory:",
+        "sqlite": lambda: f"sqlite:///{tmp_path / 'ledger.db'}",
+        "postgresql": lambda: request.getfixturevalue("server").new_database(),
+    }[request.param]()
+    opened = open_ledger(address, 1000, "none", 0, fail_on_problem)
+    yield opened
+    await opened.close()
+    assert opened.dropped == 0
+
+
+def fail_on_problem(name: str, fields: dict[str, Any]) -> None:
+    raise AssertionError(f"{name}: {fields}")
+
+
+def sql(url: str, contents: Contents = Contents.NONE, retention: float = 0, **options: Any) -> SqlLedger:
+    return SqlLedger(url, contents, retention, **{"flush_interval": 0.02, **options})
+
+
+async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    """wait_until for a question to the ledger, whose loop goes on meanwhile."""
+    loop = asyncio.get_running_loop()
+
+    def holds() -> bool:
+        return asyncio.run_coroutine_threadsafe(condition(), loop).result(30)
+
+    await asyncio.to_thread(wait_until, holds, what)
+
+
+async def listed(ledger: Ledger, count: int) -> tuple[Summary, ...]:
+    """The summaries, as soon as there are so many."""
+
+    async def enough() -> bool:
+        return len((await ledger.list(EVERYTHING, 10_000, "")).summaries) == count
+
+    await until(enough, f"{count} decisions listed")
+    return (await ledger.list(EVERYTHING, 10_000, "")).summaries
+
+
+def decision(number: int, **changes: Any) -> Decision:
+    asked = Request(messages=(Message("user", SENTINEL),), profile="auto", purpose=Purpose.CODE, tenant="acme")
+    return replace(
+        Decision(
+            id=f"decision-{number:04}",
+            model="openai/big",
+            ranking=(Ranked("openai/big", "the best", 0.02),),
+            source=Source.LOCAL,
+            reason="the best",
+            request=asked,
+            cost_quality_tradeoff=3,
+            time=1_700_000_000.25 + number,
+        ),
+        **changes,
+    )
+
+
+def kept(entry: Decision) -> Decision:
+    """A decision as it is kept without its messages."""
+    return replace(entry, request=replace(entry.request, messages=()))
+
+
+def asking(entry: Decision, **changes: Any) -> Decision:
+    return replace(entry, request=replace(entry.request, **changes))
+
+
+FULL = Decision(
+    id="full",
+    model="openai/big",
+    ranking=(
+        Ranked("openai/big", "the best", 0.02, 400_000, 0.88, 0.7, 0.001),
+        Ranked("z/small", "cheap", None, 0, None, None, None),
+    ),
+    source=Source.ESCALATED,
+    reason="two failures\0 and a zero byte, \u2026 and \U0001f600",
+    request=Request(
+        messages=(Message("system", "rules"), Message("user", SENTINEL)),
+        profile="auto",
+        candidates=("openai/big", "z/small"),
+        model="openai/big",
+        purpose=Purpose.ARCHITECT,
+        edit_format="diff",
+        conversation_id="conversation\0",
+        requirements=Requirements(1, 2, True, True, True, 5),
+        available_providers=frozenset({"openai", "z"}),
+        cost_quality_tradeoff=7,
+        preference_id="preference",
+        previous_reply=PreviousReply(Outcome.LINT_FAILED, "z/small", "before", 2),
+        metadata={"team": "red", "zero": "\0"},
+        tenant="acme",
+        ignore_pin=True,
+        unhealthy_providers=frozenset({"y"}),
+    ),
+    cost_quality_tradeoff=7,
+    removed=(Removed("y/none", "unhealthy", "down"),),
+    consultation=Consultation("openai/big", "session", "", 0.25),
+    time=1_700_000_000.123456,
+    policy="policy",
+    pin=PinTrace("z/small", False, "it failed"),
+    shadow=ShadowTrace("canary", "z/small", 0.001),
+    baseline_model="openai/big",
+    baseline_cost_usd=0.03,
+    valid_for_seconds=math.inf,
+)
+
+
+async def test_what_was_recorded_is_found_at_once_without_its_messages(ledger):
+    ledger.record(FULL)
+    assert await ledger.find("full") == kept(FULL)
+    assert await ledger.reports_of("full") == ()
+
+
+async def test_what_is_not_kept_is_unknown(ledger):
+    for unknown in ("never", "", "zero\0byte", "x" * 5000):
+        with pytest.raises(UnknownDecision):
+            await ledger.find(unknown)
+        with pytest.raises(UnknownDecision):
+            await ledger.report(Report(unknown, "openai/big", Outcome.APPLIED))
+        assert await ledger.reports_of(unknown) == ()
+
+
+async def test_reports_are_kept_once_in_order_and_seen_at_once(ledger):
+    ledger.record(decision(1))
+    delivered = Report("decision-0001", "z/small", Outcome.COMPLETED, 1000, 200, 50, 0.01, 0.05, 2.5, 0.5)
+    undone = Report("decision-0001", "z/small", Outcome.UNDONE)
+    for report in (delivered, undone, delivered, undone, delivered):
+        await ledger.report(report)
+    assert await ledger.reports_of("decision-0001") == (delivered, undone)
+
+    async def added_up() -> bool:
+        return [entry.outcome for entry in await listed(ledger, 1)] == [Outcome.UNDONE]
+
+    await until(added_up, "the reports in the summary")
+    assert await ledger.reports_of("decision-0001") == (delivered, undone)
+    (summary,) = await listed(ledger, 1)
+    assert summary == Summary(
+        "decision-0001",
+        1_700_000_001.25,
+        "acme",
+        "auto",
+        Purpose.CODE,
+        "",
+        "openai/big",
+        Source.LOCAL,
+        "the best",
+        0.02,
+        "z/small",
+        Outcome.UNDONE,
+        1000,
+        200,
+        0.01,
+        0.05,
+    )
+
+
+async def test_a_decision_has_so_many_reports_and_no_more(ledger):
+    ledger.record(decision(1))
+    for number in range(MOST_REPORTS + 10):
+        await ledger.report(Report("decision-0001", "z/small", Outcome.COMPLETED, input_tokens=number + 1))
+
+    async def written() -> bool:
+        return [entry.input_tokens for entry in await listed(ledger, 1)] == [MOST_REPORTS]
+
+    await until(written, "the last report that counts")
+    assert len(await ledger.reports_of("decision-0001")) == MOST_REPORTS
+
+
+async def test_pages_hold_every_decision_once_latest_first(ledger):
+    for number in range(25):
+        # Some share their time, so that the id decides.
+        ledger.record(decision(number, time=1000.5 + number // 4))
+    await listed(ledger, 25)
+    seen, token, sizes = [], "", []
+    while True:
+        page = await ledger.list(EVERYTHING, 10, token)
+        seen += [entry.decision_id for entry in page.summaries]
+        sizes.append(len(page.summaries))
+        token = page.next_token
+        if not token:
+            break
+        # What comes while somebody leafs through moves nothing.
+        ledger.record(decision(1000 + len(sizes), time=5000.0))
+    assert seen == [f"decision-{number:04}" for number in reversed(range(25))]
+    assert sizes == [10, 10, 5]
+
+
+async def test_a_last_page_that_is_full_has_no_next(ledger):
+    for number in range(4):
+        ledger.record(decision(number))
+    await listed(ledger, 4)
+    first = await ledger.list(EVERYTHING, 2, "")
+    assert (await ledger.list(EVERYTHING, 2, first.next_token)).next_token == ""
+
+
+@pytest.mark.parametrize("token", ["x", "é", "bm9uZQ==", "W10=", "WzEsMl0=", "W05hTiwieCJd", '[1.0,"x"]', "A" * 9999])
+async def test_a_token_that_no_page_gave_is_refused_by_name(ledger, token):
+    with pytest.raises(InvalidRequest) as refused:
+        await ledger.list(EVERYTHING, 10, token)
+    assert [violation.field for violation in refused.value.violations] == ["page_token"]
+
+
+async def test_a_query_restricts_by_each_of_its_fields(ledger):
+    ledger.record(decision(0))
+    ledger.record(asking(decision(1), tenant="other"))
+    ledger.record(asking(decision(2), profile="weak"))
+    ledger.record(asking(decision(3), conversation_id="talk"))
+    ledger.record(decision(4, model="z/small"))
+    await listed(ledger, 5)
+    start = decision(0).time
+    for query, expected in (
+        (Query(tenant="other"), [1]),
+        (Query(profile="weak"), [2]),
+        (Query(conversation_id="talk"), [3]),
+        (Query(model="z/small"), [4]),
+        (Query(since=start + 3), [4, 3]),
+        (Query(until=start + 2), [1, 0]),
+        (Query(since=start + 1, until=start + 3, tenant="acme"), [2]),
+        (Query(tenant="nobody"), []),
+        (Query(tenant="zero\0byte"), []),
+    ):
+        page = await ledger.list(query, 10, "")
+        assert [entry.decision_id for entry in page.summaries] == [f"decision-{n:04}" for n in expected], query
+
+
+async def test_savings_add_up_by_purpose_and_the_model_that_answered(ledger):
+    for number in range(4):
+        ledger.record(decision(number))
+    ledger.record(asking(decision(4), purpose=Purpose.COMMIT))
+    ledger.record(asking(decision(5), tenant="other"))
+    for number, report in enumerate(
+        (
+            Report("", "openai/big", Outcome.APPLIED, 1000, 100, 0, 0.5, 1.0),
+            Report("", "z/small", Outcome.APPLIED, 2000, 200, 0, 0.25, 1.5),
+            Report("", "z/small", Outcome.APPLIED, 10, 20, 0, 0.125),  # no baseline: counts as it cost
+            Report("", "", Outcome.PROVIDER_FAILED),
+            Report("", "z/local", Outcome.COMPLETED, 7, 7, 0, None, 9.0),  # no cost: counts nowhere
+        )
+    ):
+        await ledger.report(replace(report, decision_id=f"decision-{number:04}"))
+
+    async def all_reported() -> bool:
+        return sum(sums.reported for sums in await ledger.savings(EVERYTHING)) == 4
+
+    await until(all_reported, "the sums")
+    assert await ledger.savings(Query(tenant="acme")) == (
+        Savings(Purpose.CODE, "openai/big", 2, 1, 1000, 100, 0.5, 1.0),
+        Savings(Purpose.CODE, "z/small", 2, 2, 2010, 220, 0.375, 1.625),
+        Savings(Purpose.COMMIT, "z/local", 1, 1, 7, 7, 0.0, 0.0),
+    )
+    assert await ledger.savings(Query(tenant="nobody")) == ()
+
+
+async def test_memory_forgets_the_oldest_first():
+    ledger = MemoryLedger(2)
+    for number in range(3):
+        ledger.record(decision(number))
+        await ledger.report(Report(f"decision-{number:04}", "z/small", Outcome.APPLIED))
+    assert [entry.decision_id for entry in await listed(ledger, 2)] == ["decision-0002", "decision-0001"]
+    assert await ledger.reports_of("decision-0000") == ()
+    with pytest.raises(UnknownDecision):
+        await ledger.find("decision-0000")
+
+
+def test_later_reports_do_not_take_away_what_is_known():
+    told = Report("d", "z/small", Outcome.COMPLETED, 10, 20, 5, 0.5, 0.75)
+    total = add_up([told, Report("d", "", Outcome.UNDONE, cost_usd=math.nan)])
+    assert (total.served_model, total.outcome, total.input_tokens, total.cost_usd) == (
+        "z/small",
+        Outcome.UNDONE,
+        10,
+        0.5,
+    )
+    assert total.baseline_actual_cost_usd == 0.75
+    again = add_up([told, Report("d", "openai/big", Outcome.APPLIED, 30, 40, 0, 0.25)])
+    assert (again.served_model, again.input_tokens, again.cached_input_tokens) == ("openai/big", 30, 0)
+    assert (again.cost_usd, again.baseline_actual_cost_usd) == (0.25, None)
+
+
+st.register_type_strategy(float, st.floats(allow_nan=False))
+
+
+@given(st.from_type(Decision))
+def test_every_decision_survives_being_a_document(entry):
+    assert decision_from(json.loads(json.dumps(to_document(entry)))) == entry
+
+
+@given(st.from_type(Report))
+def test_every_report_survives_being_a_document(entry):
+    assert report_from(json.loads(json.dumps(to_document(entry)))) == entry
+
+
+def test_documents_of_another_release_can_be_read():
+    document = {**to_document(kept(FULL)), "from_the_future": [1]}
+    del document["shadow"]
+    assert decision_from(document) == replace(kept(FULL), shadow=None)
+
+
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
+async def test_everything_is_there_again_after_a_restart(url):
+    report = Report("full", "z/small", Outcome.APPLIED, 10, 20, 5, 0.5, 0.75, 2.5, 0.5)
+    before = sql(url, Contents.CLIPPED, flush_interval=60)
+    before.record(FULL)
+    await before.report(report)
+    await before.close()
+    after = sql(url)
+    assert await after.find("full") == FULL
+    assert await after.reports_of("full") == (report,)
+    (summary,) = await listed(after, 1)
+    assert (summary.outcome, summary.input_tokens, summary.baseline_cost_usd) == (Outcome.APPLIED, 10, 0.75)
+    assert summary.time == FULL.time
+    await after.report(report)
+    await after.close()
+    assert before.dropped == after.dropped == 0
+    again = sql(url)
+    assert await again.reports_of("full") == (report,)
+    await again.close()
+
+
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
+async def test_replicas_share_what_they_keep_in_whatever_order_it_is_written(url):
+    slow, quick = sql(url, flush_interval=60), sql(url)
+    slow.record(decision(1))
+    with pytest.raises(UnknownDecision):
+        await quick.report(Report("decision-0001", "z/small", Outcome.UNDONE))
+    # As if the database could not have been asked: the report is there before its decision.
+    quick.record(decision(1))
+    await quick.report(Report("decision-0001", "z/small", Outcome.UNDONE))
+    await quick.close()
+    await slow.close()
+    third = sql(url)
+    assert [entry.outcome for entry in await listed(third, 1)] == [Outcome.UNDONE]
+    await third.close()
+
+
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
+async def test_replicas_that_start_at_once_migrate_once_and_write_at_once(url):
+    program = f"""
+import asyncio
+from dataclasses import replace
+from router_service.ledger import open_ledger
+from router_service.domain import Outcome, Report
+from tests.router_service.test_ledger import decision
+import sys
+async def main():
+    ledger = open_ledger({url!r}, 1000, "none", 0, lambda name, fields: print(name, fields))
+    mine = sys.argv[1]
+    for number in range(200):
+        ledger.record(decision(number, id=f"{{mine}}-{{number}}"))
+        ledger.record(decision(number, id=f"shared-{{number}}"))
+        await ledger.report(Report(f"shared-{{number}}", mine, Outcome.APPLIED, input_tokens=number))
+    await ledger.close()
+    assert ledger.dropped == 0
+asyncio.run(main())
+"""
+    replicas = [Process([sys.executable, "-c", program, f"replica{number}"], {}, "replica") for number in range(4)]
+    for replica in replicas:
+        assert replica.popen.wait(60) == 0, replica.text()
+        assert replica.text() == ""
+        replica.stop()
+    ledger = sql(url)
+    await listed(ledger, 4 * 200 + 200)
+    for number in (0, 199):
+        assert len(await ledger.reports_of(f"shared-{number}")) == 4
+    await ledger.close()
+    engine = open_database(url)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    engine.dispose()
+
+
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
+async def test_what_is_too_old_is_deleted_and_nothing_else(url):
+    now = time.time()
+    first = sql(url)
+    for number in range(2500):
+        first.record(decision(number, time=now - 7200))
+    for number in range(2500, 2510):
+        first.record(decision(number, time=now - 60))
+        await first.report(Report(f"decision-{number:04}", "z/small", Outcome.APPLIED))
+    await first.close()
+    second = sql(url, retention=3600)
+    await listed(second, 10)
+    assert len(await second.reports_of("decision-2500")) == 1
+    with pytest.raises(UnknownDecision):
+        await second.find("decision-0000")
+    await second.close()
+    third = sql(url, retention=30)
+    await listed(third, 0)
+    # The reports are younger than that, and go with their decision all the same.
+    assert await third.reports_of("decision-2500") == ()
+    await third.close()
+
+
+@pytest.mark.parametrize("contents", list(Contents))
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
+async def test_of_the_prompt_only_what_the_setting_says_is_kept(url, contents, tmp_path):
+    ledger = sql(url, contents)
+    ledger.record(asking(decision(1), messages=(Message("user", SENTINEL + "x" * 1000),)))
+    await listed(ledger, 1)
+    await ledger.close()
+    reader = sql(url)
+    messages = (await reader.find("decision-0001")).request.messages
+    await reader.close()
+    if contents is Contents.NONE:
+        assert messages == ()
+    elif contents is Contents.HASH:
+        assert [turn.role for turn in messages] == ["user"]
+        assert messages[0].text.startswith("sha256:")
+        assert len(messages[0].text) == 7 + 64
+    else:
+        assert messages == (Message("user", (SENTINEL + "x" * 1000)[:500]),)
+    stored = everything_stored(url, tmp_path)
+    assert "decision-0001" in stored
+    assert (SENTINEL in stored) == (contents is Contents.CLIPPED)
+
+
+def everything_stored(url: str, directory: Path) -> str:
+    if url.startswith("sqlite"):
+        return "".join(path.read_bytes().decode("latin-1") for path in directory.glob("ledger.db*"))
+    with psycopg.connect(url) as connection:
+        return str(connection.execute("SELECT d::text FROM decisions d").fetchall())
+
+
+async def test_memory_keeps_of_the_prompt_what_the_setting_says():
+    ledger = open_ledger("", 10, "clipped", 0, fail_on_problem)
+    ledger.record(FULL)
+    assert await ledger.find("full") == FULL
+
+
+async def test_a_killed_database_costs_no_answer_and_gets_everything_when_it_is_back(server):
+    problems: list[str] = []
+    ledger = sql(server.new_database(), recent=100, on_problem=lambda name, fields: problems.append(name))
+    ledger.record(decision(0))
+    await listed(ledger, 1)
+    server.kill()
+    try:
+        started = time.monotonic()
+        for number in range(1, 700):
+            ledger.record(decision(number))
+        assert time.monotonic() - started < 1
+        assert await ledger.find("decision-0699") == kept(decision(699))
+        # This one is out of memory, and the database cannot be asked whether it knows it.
+        await ledger.report(Report("decision-0000", "z/small", Outcome.APPLIED))
+        with pytest.raises(LedgerUnavailable) as refused:
+            await ledger.find("decision-0000")
+        assert PASSWORD not in str(refused.value)
+        with pytest.raises(LedgerUnavailable):
+            await ledger.list(EVERYTHING, 10, "")
+        await asyncio.to_thread(wait_until, lambda: "ledger_unreachable" in problems, "the problem told")
+    finally:
+        server.start()
+
+    async def arrived() -> bool:
+        try:
+            found = (await ledger.list(EVERYTHING, 1000, "")).summaries
+        except LedgerUnavailable:
+            return False
+        return len(found) == 700 and found[-1].outcome is Outcome.APPLIED
+
+    await until(arrived, "what was queued")
+    assert problems[-1] == "ledger_reachable"
+    assert ledger.dropped == 0
+    await ledger.close()
+
+
+async def test_a_full_queue_drops_counts_and_tells_once_a_second(tmp_path):
+    path, problems = tmp_path / "ledger.db", []
+    ledger = sql(f"sqlite:///{path}", queue_size=5, on_problem=lambda name, fields: problems.append((name, fields)))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for number in range(8):
+            ledger.record(decision(number))
+        await ledger.report(Report("decision-0000", "z/small", Outcome.APPLIED))
+        assert ledger.dropped == 4
+        assert await ledger.find("decision-0007") == kept(decision(7))
+        other.execute("ROLLBACK")
+    assert [entry.decision_id for entry in await listed(ledger, 5)] == [f"decision-{n:04}" for n in (4, 3, 2, 1, 0)]
+    assert [problem for problem in problems if problem[0] == "ledger_full"] == [("ledger_full", {"dropped": 1})]
+    await ledger.close()
+
+
+async def test_closing_while_the_database_is_away_ends_and_counts_what_is_lost(server):
+    problems: list[str] = []
+    ledger = sql(server.new_database(), on_problem=lambda name, fields: problems.append(name))
+    server.kill()
+    try:
+        for number in range(3):
+            ledger.record(decision(number))
+        await ledger.close()
+    finally:
+        server.start()
+    assert ledger.dropped == 3
+    assert problems[-1] == "ledger_lost"
+
+
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
+async def test_one_entry_that_the_database_refuses_does_not_hold_up_the_others(url):
+    problems: list[str] = []
+    ledger = sql(url, flush_interval=0.2, on_problem=lambda name, fields: problems.append(name))
+    for number in range(5):
+        ledger.record(decision(number))
+    await ledger.report(Report("decision-0001", "z/small", Outcome.APPLIED, input_tokens=2**70))
+    await listed(ledger, 5)
+    await ledger.close()
+    assert (ledger.dropped, problems) == (1, ["ledger_refused"])
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("mysql://root:sentinel-password@127.0.0.1/x", "postgresql://"),
+        ("sqlite://", "sqlite:///"),
+        ("nonsense", "not a database's address"),
+        ("sqlite:////nowhere/at/all/ledger.db", "No such file"),
+        ("postgresql://router:sentinel-password@127.0.0.1:1/x", "Connection refused"),
+        ("postgresql://127.0.0.1:1/x?user=a&password=sentinel-password", "Connection refused"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_without_its_password(url, says):
+    with pytest.raises(InvalidConfiguration, match="ROUTER_LEDGER_URL") as refused:
+        open_ledger(url, 10, "none", 0, fail_on_problem)
+    assert says in str(refused.value)
+    assert PASSWORD not in str(refused.value)
+
+
+def test_a_server_that_never_answers_is_refused_in_time():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        with pytest.raises(InvalidConfiguration, match="timeout"):
+            open_ledger(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/x", 10, "none", 0, fail_on_problem)
+        assert time.monotonic() - started < 10
+
+
+def test_a_wrong_password_is_refused_without_it(server):
+    with pytest.raises(InvalidConfiguration, match="password authentication failed") as refused:
+        open_ledger(server.url().replace(PASSWORD, "wrong-sentinel"), 10, "none", 0, fail_on_problem)
+    assert "wrong-sentinel" not in str(refused.value)
+
+
+def test_contents_that_do_not_exist_are_refused():
+    with pytest.raises(InvalidConfiguration, match="none, hash, clipped"):
+        open_ledger("", 10, "everything", 0, fail_on_problem)
+
+
+async def test_a_new_file_is_for_nobody_else_to_read(tmp_path):
+    path = tmp_path / "var" / "ledger.db"
+    ledger = sql(f"sqlite:///{path}")
+    ledger.record(decision(1))
+    await listed(ledger, 1)
+    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+    await ledger.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+async def test_a_database_of_a_later_release_is_refused(url):
+    await sql(url).close()
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    with pytest.raises(InvalidConfiguration, match="later release"):
+        open_database(url)
