@@ -25,6 +25,7 @@ containers: dev aider ## Build the images, start them with Docker Compose and ru
 bench: dev ## Measure, print the tables, and write bench/results/.
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	$(BIN)/python -m bench.router_latency
+	$(BIN)/python -m bench.growth
 	$(BIN)/python -m bench.knob
 
 protos: dev ## Generate the stubs from protos/.

@@ -18,7 +18,7 @@ import grpc
 from protos.router.v1 import router_pb2 as pb
 from protos.router.v1 import router_pb2_grpc
 from tests.fakes import not_diamond as fake
-from tests.processes import free_port, start_router
+from tests.processes import Process, free_port, log_events, start_router
 
 RESULT = Path(__file__).parent / "results" / "router_latency.json"
 CONCURRENCIES = (1, 16, 64)
@@ -54,8 +54,9 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def measure(call: Callable, make: Callable[[int], object], calls: int, concurrency: int, pid: int) -> dict:
-    """Latencies and CPU of some calls."""
+async def measure(call: Callable, make: Callable[[int], object], calls: int, concurrency: int, router: Process) -> dict:
+    """Latencies and CPU of some calls, and what the router itself says each took."""
+    pid, told = router.popen.pid, len(log_events(router, "decided"))
     latencies: list[float] = []
     numbers = iter(range(calls))
 
@@ -69,10 +70,13 @@ async def measure(call: Callable, make: Callable[[int], object], calls: int, con
     cpu, started = cpu_seconds(pid), time.perf_counter()
     await asyncio.gather(*(work() for _ in range(concurrency)))
     elapsed = time.perf_counter() - started
+    service = sorted(event["ms"] for event in log_events(router, "decided")[told:])
     ordered = sorted(latencies)
     return {
         "p50_ms": round(statistics.median(ordered), 2),
         "p99_ms": round(ordered[int(len(ordered) * 0.99)], 2),
+        "service_p50_ms": round(statistics.median(service), 2),
+        "service_p99_ms": round(service[int(len(service) * 0.99)], 2),
         "calls_per_s": round(len(ordered) / elapsed),
         "router_cpu_ms": round((cpu_seconds(pid) - cpu) * 1000 / len(ordered), 3),
     }
@@ -91,7 +95,6 @@ async def run() -> list[dict]:
         ROUTER_NOT_DIAMOND_RATE="100000",
         ROUTER_LEDGER_URL="memory:",
     )
-    pid = router.popen.pid
     rows = []
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -103,7 +106,11 @@ async def run() -> list[dict]:
                     # Each question to Not Diamond is a new one, also from one concurrency to the next.
                     base = concurrency * 1_000_000
                     row = await measure(
-                        stub.SelectModel, lambda number, k=kind, b=base: request(k, b + number), calls, concurrency, pid
+                        stub.SelectModel,
+                        lambda number, k=kind, b=base: request(k, b + number),
+                        calls,
+                        concurrency,
+                        router,
                     )
                     rows.append({"kind": kind, "concurrency": concurrency, **row})
             batch = await measure(
@@ -113,7 +120,7 @@ async def run() -> list[dict]:
                 ),
                 100,
                 16,
-                pid,
+                router,
             )
             batch = {
                 **batch,
@@ -131,10 +138,13 @@ def main() -> None:
     """Measure, print and write."""
     load = os.getloadavg()[0]
     rows = asyncio.run(run())
-    print(f"{'decision':<24}{'c':>4}{'p50 ms':>9}{'p99 ms':>9}{'calls/s':>9}{'router CPU ms':>15}")
+    print(
+        f"{'decision':<24}{'c':>4}{'p50 ms':>9}{'p99 ms':>9}{'service p50':>13}{'p99':>7}{'calls/s':>9}{'router CPU ms':>15}"
+    )
     for row in rows:
         print(
             f"{row['kind']:<24}{row['concurrency']:>4}{row['p50_ms']:>9}{row['p99_ms']:>9}"
+            f"{row['service_p50_ms']:>13}{row['service_p99_ms']:>7}"
             f"{row['calls_per_s']:>9}{row['router_cpu_ms']:>15}"
         )
     machine = {

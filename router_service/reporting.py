@@ -7,14 +7,19 @@ from dataclasses import replace
 from router_service import economics
 from router_service.catalog import Catalog
 from router_service.domain import Decision, Report
-from router_service.ledger import Ledger
+from router_service.ledger import Ledger, LedgerUnavailable
 from router_service.selection import Selection
 from router_service.watch import Watchers
 
 
 async def take_in(report: Report, selection: Selection, ledger: Ledger, watchers: Watchers) -> None:
     """Keep a report and act on it; UnknownDecision when its decision is not kept."""
-    decision = await ledger.find(report.decision_id)
+    try:
+        decision = await ledger.find(report.decision_id)
+    except LedgerUnavailable:
+        # The ledger keeps it all the same, and writes it when the database is back; only its price is not known.
+        await ledger.report(report)
+        return
     priced = price(report, decision, selection.catalog)
     await ledger.report(priced)
     selection.learn(decision, priced)

@@ -179,3 +179,25 @@ def test_an_unprintable_session_id_does_not_cost_the_recommendation(hosted, rout
     decision = decide(port)
     assert decision.source == pb.DECISION_SOURCE_NOT_DIAMOND
     assert decision.not_diamond_session_id == ""
+
+
+def test_outcomes_are_told_to_not_diamond_only_where_that_is_switched_on(hosted):
+    hosted.answer = fake.recommend("google", "gemini-3.8-flash")
+    for switched_on in ("true", "false"):
+        port = free_port()
+        process = start_router(
+            port,
+            NOT_DIAMOND_API_KEY="k",
+            NOTDIAMOND_BASE_URL=hosted.url,
+            ROUTER_NOT_DIAMOND_FEEDBACK=switched_on,
+        )
+        decision = decide(port)
+        before = len(hosted.seen)
+        report = pb.ReportOutcomeRequest(
+            decision_id=decision.decision_id, served_model=decision.model, outcome=pb.OUTCOME_EDIT_FAILED
+        )
+        call(port, "ReportOutcome", report)
+        # Stopping waits for what is under way.
+        assert process.stop() == 0
+        told = [(line.split()[1], body["feedback"]) for line, _, body in hosted.seen[before:]]
+        assert told == ([("/v2/report/metrics/feedback", {"accuracy": 0})] if switched_on == "true" else [])

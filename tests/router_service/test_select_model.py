@@ -199,6 +199,10 @@ def test_whatever_is_asked_the_answer_fits_or_the_filters_are_named(port, models
         assert refusal.code() is grpc.StatusCode.FAILED_PRECONDITION
         assert {violation.subject for violation in details(refusal)["PreconditionFailure"].violations} == set(models)
         return
+    trace = call(port, "ExplainDecision", pb.ExplainDecisionRequest(decision_id=decision.decision_id))
+    assert not {entry.model for entry in decision.ranking} & {entry.model for entry in trace.removed}
+    again = select(port, candidates={"models": models}, requirements=needs, costQualityTradeoff=tradeoff)
+    assert (again.ranking, again.source, again.reason) == (decision.ranking, decision.source, decision.reason)
     for entry in decision.ranking:
         model = listed[entry.model]
         assert needs["inputTokens"] <= model.context_tokens
