@@ -5,12 +5,15 @@ import time
 import uuid
 from collections.abc import Iterator
 
+import grpc
 import pytest
+from google.protobuf.json_format import ParseDict
 
 from protos.router.v1 import router_pb2 as pb
+from protos.router.v1 import router_pb2_grpc
 from router_service.not_diamond import NotDiamond
 from tests.fakes import not_diamond as fake
-from tests.processes import SHARED, Process, free_port, start_router
+from tests.processes import SHARED, Process, free_port, start_router, wait_until
 from tests.router_service.calls import call, select
 
 BUDGET = 0.5
@@ -201,3 +204,17 @@ def test_outcomes_are_told_to_not_diamond_only_where_that_is_switched_on(hosted)
         assert process.stop() == 0
         told = [(line.split()[1], body["feedback"]) for line, _, body in hosted.seen[before:]]
         assert told == ([("/v2/report/metrics/feedback", {"accuracy": 0})] if switched_on == "true" else [])
+
+
+def test_a_caller_that_cancels_is_let_go_at_once_and_the_router_goes_on(hosted, router):
+    port, _ = router
+    hosted.answer = fake.hang
+    request = ParseDict({"candidates": CANDIDATES, "messages": fresh()}, pb.SelectModelRequest())
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        asked = len(hosted.seen)
+        call_ = router_pb2_grpc.RouterServiceStub(channel).SelectModel.future(request, timeout=30)
+        wait_until(lambda: len(hosted.seen) > asked, "Not Diamond is asked")
+        call_.cancel()
+        assert call_.cancelled()
+    hosted.answer = fake.recommend("google", "gemini-3.8-flash")
+    assert decide(port).source == pb.DECISION_SOURCE_NOT_DIAMOND

@@ -279,3 +279,10 @@ def test_sigterm_says_not_serving_and_ends_with_success():
     process = start_router(number)
     assert process.stop() == 0
     assert not grpc_serving(number)
+
+
+def test_a_request_larger_than_the_limit_is_refused_and_harms_no_other(port):
+    with pytest.raises(grpc.RpcError) as caught:
+        select(port, profile="auto", messages=[{"role": "user", "text": "x" * 5_000_000}])
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert select(port, profile="auto").model
