@@ -42,6 +42,7 @@ async def serve(settings: Settings, catalog: Catalog) -> None:
     telemetry.event("draining")
     await _say(router, NOT_SERVING)
     await asyncio.sleep(settings.drain)
+    router.watchers.close()
     await router.server.stop(GRACE)
     reloading.cancel()
     with contextlib.suppress(asyncio.CancelledError):

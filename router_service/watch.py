@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import contextmanager
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from router_service.domain import Decision, Report, Summary
@@ -18,6 +19,13 @@ LONGEST_QUEUE = 1000
 Event = Summary | tuple[Report, Decision]
 
 
+class _Signal(Enum):
+    """What a watcher finds in its queue when there is nothing more to see."""
+
+    TOO_SLOW = 1
+    CLOSED = 2
+
+
 class TooSlow(Exception):
     """A watcher read so slowly that events had to be dropped."""
 
@@ -26,20 +34,20 @@ class Watchers:
     """All who watch; publishing never waits for any of them."""
 
     def __init__(self) -> None:
-        self._queues: set[asyncio.Queue[Event | None]] = set()
+        self._queues: set[asyncio.Queue[Event | _Signal]] = set()
 
     def publish(self, event: Event) -> None:
         """Hand an event to every watcher; one whose queue is full is cut off."""
         for queue in tuple(self._queues):
             if queue.qsize() >= LONGEST_QUEUE:
                 self._queues.discard(queue)
-                queue.put_nowait(None)
+                queue.put_nowait(_Signal.TOO_SLOW)
             else:
                 queue.put_nowait(event)
 
     @contextmanager
-    def _queue(self) -> Iterator[asyncio.Queue[Event | None]]:
-        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+    def _queue(self) -> Iterator[asyncio.Queue[Event | _Signal]]:
+        queue: asyncio.Queue[Event | _Signal] = asyncio.Queue()
         self._queues.add(queue)
         try:
             yield queue
@@ -47,13 +55,20 @@ class Watchers:
             self._queues.discard(queue)
 
     async def events(self) -> AsyncIterator[Event]:
-        """What happens from now on; TooSlow when the watcher falls too far behind."""
+        """What happens from now on, until the router stops; TooSlow when the watcher falls too far behind."""
         with self._queue() as queue:
             while True:
                 event = await queue.get()
-                if event is None:
+                if event is _Signal.CLOSED:
+                    return
+                if isinstance(event, _Signal):
                     raise TooSlow
                 yield event
+
+    def close(self) -> None:
+        """End every watcher's stream: the router stops."""
+        for queue in tuple(self._queues):
+            queue.put_nowait(_Signal.CLOSED)
 
 
 def summary_of(decision: Decision) -> Summary:

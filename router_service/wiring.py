@@ -53,6 +53,7 @@ class Router:
     ledger: Ledger
     consulting: Consulting | None
     reloading: CatalogWatch
+    watchers: Watchers
 
     async def close(self) -> None:
         """Close everything; what the ledger has queued is written."""
@@ -90,7 +91,7 @@ def build(settings: Settings, catalog: Catalog) -> Router:
 
     paths = [SHIPPED_CATALOG, *(Path(part) for part in settings.config.split(os.pathsep) if part)]
     reloading = CatalogWatch(catalog, paths, lambda: load_catalog(settings.config), apply, _tell)
-    return Router(server, health, _listen(settings, server), store, ledger, consulting, reloading)
+    return Router(server, health, _listen(settings, server), store, ledger, consulting, reloading, watchers)
 
 
 def _consulting(settings: Settings, store: Store) -> Consulting | None:

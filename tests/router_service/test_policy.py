@@ -1,6 +1,7 @@
 """Pins, escalation, prompt-cache economics, tenants, trials and shadows: through the front door, each with its reason."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -263,3 +264,15 @@ def test_observed_reply_lengths_move_the_expected_cost(port):
     after = {entry.model: entry.expected_cost_usd for entry in select(port, **only).ranking}
     assert after["xai/grok-4.5"] > 10 * before["xai/grok-4.5"]
     assert after["mistral/mistral-medium-latest"] == before["mistral/mistral-medium-latest"]
+
+
+def test_a_router_that_stops_ends_its_watchers_streams_and_does_not_wait_for_them():
+    number = free_port()
+    process = start_router(number)
+    with grpc.insecure_channel(f"127.0.0.1:{number}") as channel:
+        stream = router_pb2_grpc.RouterServiceStub(channel).WatchDecisions(pb.WatchDecisionsRequest(), timeout=60)
+        stream.initial_metadata()
+        started = time.monotonic()
+        assert process.stop() == 0
+        assert time.monotonic() - started < 5
+        assert list(stream) == []
