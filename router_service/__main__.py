@@ -1,10 +1,13 @@
 """Starts the router: `python -m router_service`."""
 
 import asyncio
+import os
 import sys
 
 from router_service import server, settings, telemetry
+from router_service.catalog import Catalog
 from router_service.errors import InvalidConfiguration
+from router_service.settings import Settings
 
 
 def main() -> int:
@@ -13,11 +16,18 @@ def main() -> int:
     try:
         configured = settings.load()
         catalog = settings.load_catalog(configured.config)
-        asyncio.run(server.serve(configured, catalog))
+        asyncio.run(_serve_and_leave(configured, catalog))
     except InvalidConfiguration as error:
         sys.stderr.write(f"router_service: {error}\n")
         return 2
     return 0
+
+
+async def _serve_and_leave(configured: Settings, catalog: Catalog) -> None:
+    await server.serve(configured, catalog)
+    # Everything is closed and written. A thread that still waits for a frozen database would keep the process for ever.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -28,34 +28,36 @@ def shortlist(
     removed: list[Removed] = []
     for name in dict.fromkeys(names):
         model = catalog.by_id.get(name)
-        if model is None:
+        barred = _barred(name, request, catalog, unhealthy)
+        if barred is not None:
+            removed.append(Removed(name, *barred))
+        elif model is None:
             removed.append(Removed(name, "unknown_model", "it is not in the catalogue; add a [[models]] entry"))
-            continue
-        objection = _objection(model, request, today) or _barred(model, request, catalog, unhealthy)
-        if objection is None:
-            kept.append(model)
-        else:
+        elif (objection := _objection(model, request, today)) is not None:
             removed.append(Removed(name, *objection))
+        else:
+            kept.append(model)
     return Shortlist(tuple(kept), tuple(removed))
 
 
-def _barred(model: Model, request: Request, catalog: Catalog, unhealthy: frozenset[str]) -> tuple[str, str] | None:
-    """What bars a model that would fit: the tenant's lists, or a provider that is failing just now."""
+def _barred(name: str, request: Request, catalog: Catalog, unhealthy: frozenset[str]) -> tuple[str, str] | None:
+    """What bars a model by its name alone, known or not: who can reach it, who may use it, whether its provider fails."""
+    provider = name.split("/", 1)[0]
+    if request.available_providers and provider not in request.available_providers:
+        return "provider", f"the caller cannot reach {provider}"
     tenant = catalog.tenants.get(request.tenant)
-    if tenant is not None and not tenant.permits(model.id):
+    if tenant is not None and not tenant.permits(name):
         return "tenant", f"the lists of tenant {request.tenant} bar it"
-    if model.provider in request.unhealthy_providers:
-        return "unhealthy", f"the caller sees {model.provider} failing"
-    if model.provider in unhealthy:
-        return "unhealthy", f"reports say that {model.provider} is failing"
+    if provider in request.unhealthy_providers:
+        return "unhealthy", f"the caller sees {provider} failing"
+    if provider in unhealthy:
+        return "unhealthy", f"reports say that {provider} is failing"
     return None
 
 
 def _objection(model: Model, request: Request, today: date) -> tuple[str, str] | None:
     """The first filter that the model fails, with what it lacks; None when it fits."""
     needs = request.requirements
-    if request.available_providers and model.provider not in request.available_providers:
-        return "provider", f"the caller cannot reach {model.provider}"
     if model.prior_kind == "scripted" and model.provider not in request.available_providers:
         return "provider", "scripted models serve only a caller that names their provider"
     if model.deprecated_on is not None and model.deprecated_on <= today:

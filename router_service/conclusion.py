@@ -37,7 +37,7 @@ def conclude(ranking: tuple[Ranked, ...], grounds: Grounds) -> Conclusion:
         return Conclusion(
             _first(ranking, grounds.pin.model), Source.PINNED, f"{grounds.pin.model}: {grounds.pin.reason}"
         )
-    escalated = _escalate(ranking, grounds)
+    escalated = escalation(ranking, grounds)
     if escalated:
         return escalated
     consultation = grounds.consultation
@@ -53,19 +53,24 @@ def conclude(ranking: tuple[Ranked, ...], grounds: Grounds) -> Conclusion:
     return Conclusion(ranking, Source.LOCAL, reason)
 
 
-def _escalate(ranking: tuple[Ranked, ...], grounds: Grounds) -> Conclusion | None:
-    """After a failed reply: the best-ranked of the models that are stronger than the one that failed."""
-    outcome = grounds.request.previous_reply.outcome
-    if not grounds.pin or outcome not in FAILURES:
+def escalation(ranking: tuple[Ranked, ...], grounds: Grounds) -> Conclusion | None:
+    """After a failed reply: the best-ranked of the models that are stronger than the one that failed.
+
+    When none is, the model stays: to start again with a weaker one would be a loop.
+    """
+    previous = grounds.request.previous_reply
+    if previous.outcome not in FAILURES or grounds.request.ignore_pin or grounds.request.model:
         return None
-    failed = next((entry for entry in ranking if entry.model == grounds.pin.model), None)
+    name = grounds.pin.model if grounds.pin else previous.model
+    failed = next((entry for entry in ranking if entry.model == name), None)
     if failed is None:
         return None
     stronger = [entry for entry in ranking if (entry.quality or 0) > (failed.quality or 0)]
     if not stronger:
-        return None
+        reason = f"{name} did not manage ({previous.outcome}), but no candidate is stronger"
+        return Conclusion(_first(ranking, name), Source.PINNED if grounds.pin else Source.LOCAL, reason)
     chosen = stronger[0]
-    reason = f"{failed.model} did not manage ({outcome}); {chosen.model} is stronger: {chosen.reason}"
+    reason = f"{name} did not manage ({previous.outcome}); {chosen.model} is stronger: {chosen.reason}"
     return Conclusion(_first(ranking, chosen.model), Source.ESCALATED, reason)
 
 

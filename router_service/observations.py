@@ -49,9 +49,12 @@ class Health:
     def failing(self, now: float) -> frozenset[str]:
         """The providers that are failing; one that is left alone gets its next chance when the window has passed."""
         found = set()
-        for provider, window in self._reports.items():
+        for provider, window in tuple(self._reports.items()):
             while window and window[0][0] < now - WINDOW_SECONDS:
                 window.popleft()
+            if not window:
+                del self._reports[provider]
+                continue
             failures = sum(failed for _, failed in window)
             if len(window) >= FEWEST_REPORTS and failures >= FAILING_SHARE * len(window):
                 found.add(provider)

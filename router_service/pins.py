@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 
@@ -17,10 +18,11 @@ UNPINNED = frozenset({Purpose.COMMIT, Purpose.SUMMARY})
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """The model a conversation is on, and the input tokens of its latest request."""
+    """The model a conversation is on, the input tokens of its latest request, and which request that was."""
 
     model: str
     input_tokens: int
+    request: str = ""
 
 
 def judge(pin: Pin, request: Request, choice: Shortlist) -> PinTrace:
@@ -32,10 +34,29 @@ def judge(pin: Pin, request: Request, choice: Shortlist) -> PinTrace:
             return PinTrace(pin.model, False, f"filter {entry.filter!r} removed it: {entry.detail}")
     if pin.model not in {model.id for model in choice.kept}:
         return PinTrace(pin.model, False, "it is no longer a candidate")
-    outcome = request.previous_reply.outcome
-    if outcome in FAILURES:
-        return PinTrace(pin.model, False, f"its previous reply fared badly ({outcome})")
+    previous = request.previous_reply
+    if previous.outcome in FAILURES and request.purpose is not Purpose.CACHE_PING:
+        if pin.request and pin.request == identity(request):
+            # A retry, or another replica's answer to the same call: the failure has had its consequence.
+            return PinTrace(pin.model, True, "this very request has been decided before")
+        if previous.model in ("", pin.model):
+            return PinTrace(pin.model, False, f"its previous reply fared badly ({previous.outcome})")
+        return PinTrace(pin.model, True, f"the reply that fared badly was {previous.model}'s")
     return PinTrace(pin.model, True, "the conversation stays on its model while the prompt cache is warm")
+
+
+def identity(request: Request) -> str:
+    """What tells a repeated request from the conversation's next; empty when its text is not known."""
+    if not request.messages:
+        return ""
+    parts = [request.profile, request.purpose, request.previous_reply.outcome, request.previous_reply.decision_id]
+    parts += [text for message in request.messages for text in (message.role, message.text)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def is_pinned(request: Request) -> bool:
+    """Whether a decision about this request pins its conversation."""
+    return bool(request.conversation_id) and not request.model and request.purpose not in UNPINNED
 
 
 class Pins:
@@ -46,27 +67,35 @@ class Pins:
 
     async def find(self, request: Request) -> Pin | None:
         """The pin of the request's conversation and purpose, if it is still warm."""
-        if not self._pinned(request):
+        if not is_pinned(request):
             return None
         value = await self._store.get(_key(request))
-        try:
-            return None if value is None else Pin(**json.loads(value))
-        except (ValueError, TypeError):
-            # Written by another version: as good as none.
-            return None
+        return None if value is None else _read(value)
 
-    async def keep(self, request: Request, model: str, idle_seconds: float) -> None:
-        """Pin the conversation to a model for as long as it is not idle."""
-        if self._pinned(request) and idle_seconds > 0:
-            pin = Pin(model, request.requirements.input_tokens)
-            await self._store.put(_key(request), json.dumps(asdict(pin)).encode(), idle_seconds)
+    async def keep(self, request: Request, model: str, idle_seconds: float, found: Pin | None) -> None:
+        """Pin the conversation to a model for as long as it is not idle; `found` is the pin until now."""
+        if not is_pinned(request) or idle_seconds <= 0:
+            return
+        pin = Pin(model, request.requirements.input_tokens, identity(request))
+        if request.purpose is Purpose.CACHE_PING:
+            # A ping keeps a pin alive; it is no reason for one, and says nothing about the next turn's length.
+            if found is None or found.model != model:
+                return
+            pin = found
+        await self._store.put(_key(request), json.dumps(asdict(pin)).encode(), idle_seconds)
 
-    @staticmethod
-    def _pinned(request: Request) -> bool:
-        return bool(request.conversation_id) and request.purpose not in UNPINNED
+
+def _read(value: bytes) -> Pin | None:
+    """A stored pin; None when another version, or somebody else, wrote it."""
+    try:
+        pin = Pin(**json.loads(value))
+    except (ValueError, TypeError):
+        return None
+    right = isinstance(pin.model, str) and isinstance(pin.input_tokens, int) and isinstance(pin.request, str)
+    return pin if right else None
 
 
 def _key(request: Request) -> str:
     # A ping keeps the code turns' cache warm, so it follows their model.
     purpose = Purpose.CODE if request.purpose is Purpose.CACHE_PING else request.purpose
-    return f"pin:{request.tenant}:{request.conversation_id}:{purpose}"
+    return json.dumps(["pin", request.tenant, request.conversation_id, purpose])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+
+from cachetools import LRUCache
 
 from router_service import economics
 from router_service.catalog import Catalog
@@ -11,19 +14,36 @@ from router_service.ledger import Ledger, LedgerUnavailable
 from router_service.selection import Selection
 from router_service.watch import Watchers
 
+# Seconds to find a report's decision in; a slower ledger gets the report without its price.
+LOOK_UP = 1.0
+# How many reports are remembered, so that a repeated one changes nothing.
+REMEMBERED = 10_000
 
-async def take_in(report: Report, selection: Selection, ledger: Ledger, watchers: Watchers) -> None:
-    """Keep a report and act on it; UnknownDecision when its decision is not kept."""
-    try:
-        decision = await ledger.find(report.decision_id)
-    except LedgerUnavailable:
-        # The ledger keeps it all the same, and writes it when the database is back; only its price is not known.
-        await ledger.report(report)
-        return
-    priced = price(report, decision, selection.catalog)
-    await ledger.report(priced)
-    selection.learn(decision, priced)
-    watchers.publish((priced, decision))
+
+class Reporting:
+    """The way of a report through the router."""
+
+    def __init__(self, selection: Selection, ledger: Ledger, watchers: Watchers) -> None:
+        self._selection = selection
+        self._ledger = ledger
+        self._watchers = watchers
+        self._seen: LRUCache[Report, None] = LRUCache(REMEMBERED)
+
+    async def take_in(self, report: Report) -> None:
+        """Keep a report and act on it once; UnknownDecision when its decision is not kept."""
+        try:
+            async with asyncio.timeout(LOOK_UP):
+                decision = await self._ledger.find(report.decision_id)
+        except (LedgerUnavailable, TimeoutError):
+            # The ledger keeps it all the same, and writes it when the database is back; only its price is not known.
+            await self._ledger.report(report)
+            return
+        priced = price(report, decision, self._selection.catalog)
+        await self._ledger.report(priced)
+        if report not in self._seen:
+            self._seen[report] = None
+            self._selection.learn(decision, priced)
+            self._watchers.publish((priced, decision))
 
 
 def price(report: Report, decision: Decision, catalog: Catalog) -> Report:

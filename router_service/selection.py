@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from router_service import clipping, economics, local_policy, policy
 from router_service.candidates import Shortlist, shortlist
 from router_service.catalog import Catalog, Model
-from router_service.conclusion import Grounds, conclude
+from router_service.conclusion import Grounds, conclude, escalation
 from router_service.domain import Consultation, Decision, Message, Ranked, Report, Request, ShadowTrace
 from router_service.errors import NoCandidate
 from router_service.local_policy import Situation
 from router_service.observations import Health, Lengths
-from router_service.pins import Pin, Pins, judge
+from router_service.pins import Pin, Pins, is_pinned, judge
 from router_service.policy import Policy
 
 # Seconds of the caller's deadline kept back for the way home.
 MARGIN = 0.05
+# Characters of a message that are read for a consultation.
+LONGEST_READ = 50_000
 
 
 class Consultant(Protocol):
@@ -70,13 +72,12 @@ class Selection:
         """Decide one request within `time_left` seconds; UnknownProfile or NoCandidate when it cannot be decided."""
         catalog = self.catalog
         applied = policy.policy_for(request, catalog)
-        pin = None if request.model else await self._pins.find(request)
+        pin = await self._pins.find(request)
         bench = self._bench(request, applied, pin, catalog)
         trace = judge(pin, request, bench.choice) if pin else None
-        consultation = None
-        if trace is None or not trace.kept:
-            consultation = await self._consult(request, bench, time_left)
-        grounds = Grounds(request, applied.tradeoff, bench.choice, trace, consultation)
+        grounds = Grounds(request, applied.tradeoff, bench.choice, trace, None)
+        if not (trace and trace.kept) and escalation(bench.ranking, grounds) is None:
+            grounds = replace(grounds, consultation=await self._consult(request, bench, time_left))
         conclusion = conclude(bench.ranking, grounds)
         baseline_model, baseline_cost = self._baseline(request, applied, catalog)
         decision = Decision(
@@ -88,23 +89,25 @@ class Selection:
             request=request,
             cost_quality_tradeoff=applied.tradeoff,
             removed=bench.choice.removed,
-            consultation=consultation,
+            consultation=grounds.consultation,
             time=self._now(),
             policy=applied.profile.name,
             pin=trace,
             shadow=self._shadow(request, applied, catalog),
             baseline_model=baseline_model,
             baseline_cost_usd=baseline_cost,
-            valid_for_seconds=applied.profile.pin_idle_seconds if request.conversation_id else 0.0,
+            valid_for_seconds=applied.profile.pin_idle_seconds if is_pinned(request) else 0.0,
         )
-        if not request.model:
-            await self._pins.keep(request, decision.model, applied.profile.pin_idle_seconds)
+        await self._pins.keep(request, decision.model, applied.profile.pin_idle_seconds, pin)
         return decision
 
     def learn(self, decision: Decision, report: Report) -> None:
         """Take a report into account: the reply's length, its provider's health, and the adviser's feedback."""
         if self._consultant is not None:
             self._consultant.learn(decision, report)
+        if report.served_model not in self.catalog.by_id:
+            # What is learnt is kept, so only what is known may be named.
+            return
         self._health.learn(report, self._now())
         if report.output_tokens:
             self._lengths.learn(decision.request.purpose, report.served_model, report.output_tokens)
@@ -116,12 +119,10 @@ class Selection:
         if not choice.kept and failing:
             # A provider that may fail is better than none.
             choice = shortlist(applied.names, request, catalog, today)
-        if request.model:
-            # A named model that the catalogue does not know is served as asked; only a known unfitness refuses it.
-            unknown = [entry for entry in choice.removed if entry.filter == "unknown_model"]
-            if unknown:
-                text = "not in the catalogue: its limits and prices are not known"
-                return _Bench(applied, Shortlist((), ()), None, (Ranked(request.model, text),))
+        # A named model that the catalogue does not know is served as asked; only a known unfitness refuses it.
+        if request.model and any(entry.filter == "unknown_model" for entry in choice.removed):
+            text = "not in the catalogue: its limits and prices are not known"
+            return _Bench(applied, Shortlist((), ()), None, (Ranked(request.model, text),))
         if not choice.kept:
             raise NoCandidate(choice.removed)
         warm = None
@@ -137,7 +138,9 @@ class Selection:
         applied, kept = bench.policy, bench.choice.kept
         if self._consultant is None or not applied.consult or len(kept) < 2:  # noqa: PLR2004 - a choice takes two
             return None
-        messages = clipping.clip(request.messages, applied.profile.privacy)
+        # Reading a text of megabytes would hold up every other decision.
+        messages = [replace(turn, text=turn.text[:LONGEST_READ]) for turn in request.messages]
+        messages = list(clipping.clip(messages, applied.profile.privacy))
         if not messages:
             return None
         budget = min(self._budget, time_left - MARGIN)

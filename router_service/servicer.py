@@ -10,17 +10,20 @@ import grpc
 
 from protos.router.v1 import router_pb2 as pb
 from protos.router.v1 import router_pb2_grpc
-from router_service import reporting, telemetry
+from router_service import telemetry
 from router_service.domain import Decision, Summary
 from router_service.errors import RouterError
 from router_service.ledger import Ledger
 from router_service.refusals import Context, answer, code_of
+from router_service.reporting import Reporting
 from router_service.selection import Selection
 from router_service.watch import Event, TooSlow, Watchers, summary_of
 from router_service.wire import reading, writing
 
 # A client without a deadline asks for a day and more; nothing here takes that long.
 LONGEST_DEADLINE = 60.0
+# Requests of a batch that are decided side by side.
+AT_ONCE = 16
 
 
 class RouterServicer(router_pb2_grpc.RouterServiceServicer):
@@ -31,6 +34,7 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         self._selection = selection
         self._ledger = ledger
         self._watchers = watchers
+        self._reporting = Reporting(selection, ledger, watchers)
         self._default_deadline = default_deadline
 
     async def SelectModel(self, request: pb.SelectModelRequest, context: Context) -> pb.SelectModelResponse:
@@ -47,9 +51,13 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         async def decide_all() -> pb.SelectModelsResponse:
             left = self._time_left(context)
             entries = reading.read_batch(request)
-            return pb.SelectModelsResponse(
-                results=await asyncio.gather(*(self._result(entry, left) for entry in entries))
-            )
+            results: list[pb.SelectModelsResult] = []
+            for start in range(0, len(entries), AT_ONCE):
+                part = entries[start : start + AT_ONCE]
+                results += await asyncio.gather(*(self._result(entry, left) for entry in part))
+                # Others have their turn between two parts.
+                await asyncio.sleep(0)
+            return pb.SelectModelsResponse(results=results)
 
         return await answer("SelectModels", context, decide_all)
 
@@ -57,7 +65,7 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         """Keep how a reply fared."""
 
         async def keep() -> pb.ReportOutcomeResponse:
-            await reporting.take_in(reading.read_report(request), self._selection, self._ledger, self._watchers)
+            await self._reporting.take_in(reading.read_report(request))
             return pb.ReportOutcomeResponse()
 
         return await answer("ReportOutcome", context, keep)

@@ -18,6 +18,7 @@ MAX_MODEL_LENGTH = 200
 MAX_NAMES = 64
 MAX_MESSAGES = 1000
 LONGEST_LATENCY = 86_400.0
+MOST_DOLLARS = 1e6
 # Characters that a text of the request may have; they are kept with the decision.
 TEXT_LIMITS = {"profile": 64, "conversation_id": 128, "preference_id": 128, "edit_format": 32, "tenant": 64}
 ROLES = frozenset({"system", "user", "assistant", "tool"})
@@ -67,6 +68,10 @@ def read_report(message: pb.ReportOutcomeRequest) -> Report:
         violations.append(FieldViolation("outcome", "is required; name one of the contract's outcomes"))
     if len(message.decision_id) > MAX_MODEL_LENGTH or len(message.served_model) > MAX_MODEL_LENGTH:
         violations.append(FieldViolation("served_model", f"and decision_id hold at most {MAX_MODEL_LENGTH} characters"))
+    if message.HasField("cost_usd") and not 0 <= message.cost_usd < MOST_DOLLARS:
+        violations.append(FieldViolation("cost_usd", "is not an amount of dollars"))
+    if message.cached_input_tokens > message.input_tokens:
+        violations.append(FieldViolation("cached_input_tokens", "is more than input_tokens"))
     for field in ("latency", "time_to_first_byte"):
         if not 0 <= seconds(getattr(message, field)) <= LONGEST_LATENCY:
             violations.append(FieldViolation(field, "is not a duration between 0 and a day"))

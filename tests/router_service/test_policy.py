@@ -117,8 +117,8 @@ def test_the_strongest_model_stays_when_it_fails_for_want_of_a_stronger(port):
     first = select(port, conversationId="top", **both)
     again = select(port, conversationId="top", previousReply={"outcome": "OUTCOME_EDIT_FAILED"}, **both)
     assert first.model == again.model == "openai/gpt-6-astra"
-    assert again.source == pb.DECISION_SOURCE_LOCAL
-    assert "fared badly" in again.reason
+    assert again.source == pb.DECISION_SOURCE_PINNED
+    assert "no candidate is stronger" in again.reason
 
 
 def test_leaving_a_warm_model_costs_its_prefix_and_the_cost_stands_in_the_decision(port):
@@ -276,3 +276,61 @@ def test_a_router_that_stops_ends_its_watchers_streams_and_does_not_wait_for_the
         assert process.stop() == 0
         assert time.monotonic() - started < 5
         assert list(stream) == []
+
+
+def test_one_failure_escalates_once_however_often_the_request_is_repeated(port):
+    weak = select(port, conversationId="repeats", costQualityTradeoff=10, **CODE)
+    failed = {"outcome": "OUTCOME_EDIT_FAILED", "model": weak.model}
+    turn = {
+        "conversationId": "repeats",
+        "costQualityTradeoff": 10,
+        "messages": [{"role": "user", "text": "try again"}],
+        **CODE,
+    }
+    answers = {select(port, previousReply=failed, **turn).model for _ in range(4)}
+    assert len(answers) == 1
+    assert answers != {weak.model}
+    other = {**turn, "messages": [{"role": "user", "text": "another turn"}]}
+    kept = select(port, previousReply={"outcome": "OUTCOME_EDIT_FAILED", "model": "xai/grok-4.5"}, **other)
+    assert {kept.model} == answers
+
+
+def test_failures_climb_to_the_strongest_and_stay_there(port):
+    models, failed = [], {}
+    for number in range(12):
+        turn = {"messages": [{"role": "user", "text": f"turn {number}"}], "costQualityTradeoff": 10, **CODE}
+        decision = select(port, conversationId="climbs", previousReply=failed, **turn)
+        failed = {"outcome": "OUTCOME_COMMAND_FAILED", "model": decision.model}
+        models.append(({entry.model: entry.quality for entry in decision.ranking})[decision.model])
+    assert models == sorted(models)
+    assert models[-1] == max(entry.quality for entry in decision.ranking)
+
+
+def test_a_cache_ping_neither_makes_a_pin_nor_moves_one(port):
+    ping = {"profile": "auto", "purpose": "PURPOSE_CACHE_PING", "requirements": {"inputTokens": 20_000}}
+    select(port, conversationId="pinged", **ping)
+    assert select(port, conversationId="pinged", **CODE).source == pb.DECISION_SOURCE_LOCAL
+
+
+def test_tenants_do_not_share_pins_whatever_their_names(port):
+    select(port, tenant="a:b", conversationId="c", **CODE)
+    assert select(port, tenant="a", conversationId="b:c", **CODE).source == pb.DECISION_SOURCE_LOCAL
+
+
+def test_a_tenants_lists_hold_for_models_that_the_catalogue_does_not_know(port):
+    with pytest.raises(grpc.RpcError) as caught:
+        select(port, tenant="acme", model="nowhere/of-tomorrow")
+    assert "filter 'tenant' removed nowhere/of-tomorrow" in caught.value.details()
+
+
+def test_a_repeated_report_is_acted_on_once():
+    number = free_port()
+    process = start_router(number)
+    try:
+        pair = {"candidates": {"models": ["xai/grok-4.7", "groq/openai/gpt-oss-120b"]}, "costQualityTradeoff": 0}
+        decision = select(number, **pair)
+        for _ in range(10):
+            report(number, decision, pb.OUTCOME_PROVIDER_FAILED)
+        assert select(number, **pair).model == "xai/grok-4.7"
+    finally:
+        process.stop()

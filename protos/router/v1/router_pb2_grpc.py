@@ -150,8 +150,10 @@ class RouterServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchDecisions(self, request, context):
-        """WatchDecisions streams decisions and reported outcomes as they happen, from now on, until the caller cancels.
+        """WatchDecisions streams decisions and reported outcomes of this router as they happen, from now on, until the caller
+        cancels or the router stops. A connection does not live for ever: when its age ends the stream, watch again.
 
+        UNAVAILABLE: the connection reached its age.
         RESOURCE_EXHAUSTED: the caller reads so slowly that entries had to be dropped; watch again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

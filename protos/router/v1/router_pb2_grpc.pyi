@@ -74,8 +74,10 @@ class RouterServiceStub:
     ListDecisions: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListDecisionsRequest, _router_pb2.ListDecisionsResponse]
     """ListDecisions returns past decisions, latest first, a page at a time."""
     WatchDecisions: _grpc.UnaryStreamMultiCallable[_router_pb2.WatchDecisionsRequest, _router_pb2.WatchDecisionsResponse]
-    """WatchDecisions streams decisions and reported outcomes as they happen, from now on, until the caller cancels.
+    """WatchDecisions streams decisions and reported outcomes of this router as they happen, from now on, until the caller
+    cancels or the router stops. A connection does not live for ever: when its age ends the stream, watch again.
 
+    UNAVAILABLE: the connection reached its age.
     RESOURCE_EXHAUSTED: the caller reads so slowly that entries had to be dropped; watch again.
     """
     GetSavings: _grpc.UnaryUnaryMultiCallable[_router_pb2.GetSavingsRequest, _router_pb2.GetSavingsResponse]
@@ -119,8 +121,10 @@ class RouterServiceAsyncStub(RouterServiceStub):
     ListDecisions: _aio.UnaryUnaryMultiCallable[_router_pb2.ListDecisionsRequest, _router_pb2.ListDecisionsResponse]  # type: ignore[assignment]
     """ListDecisions returns past decisions, latest first, a page at a time."""
     WatchDecisions: _aio.UnaryStreamMultiCallable[_router_pb2.WatchDecisionsRequest, _router_pb2.WatchDecisionsResponse]  # type: ignore[assignment]
-    """WatchDecisions streams decisions and reported outcomes as they happen, from now on, until the caller cancels.
+    """WatchDecisions streams decisions and reported outcomes of this router as they happen, from now on, until the caller
+    cancels or the router stops. A connection does not live for ever: when its age ends the stream, watch again.
 
+    UNAVAILABLE: the connection reached its age.
     RESOURCE_EXHAUSTED: the caller reads so slowly that entries had to be dropped; watch again.
     """
     GetSavings: _aio.UnaryUnaryMultiCallable[_router_pb2.GetSavingsRequest, _router_pb2.GetSavingsResponse]  # type: ignore[assignment]
@@ -209,8 +213,10 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.WatchDecisionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_router_pb2.WatchDecisionsResponse], _abc.AsyncIterator[_router_pb2.WatchDecisionsResponse]]:
-        """WatchDecisions streams decisions and reported outcomes as they happen, from now on, until the caller cancels.
+        """WatchDecisions streams decisions and reported outcomes of this router as they happen, from now on, until the caller
+        cancels or the router stops. A connection does not live for ever: when its age ends the stream, watch again.
 
+        UNAVAILABLE: the connection reached its age.
         RESOURCE_EXHAUSTED: the caller reads so slowly that entries had to be dropped; watch again.
         """
 
