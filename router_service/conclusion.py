@@ -4,20 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from router_service.candidates import Shortlist
 from router_service.domain import Consultation, PinTrace, Ranked, Request, Source
 from router_service.pins import FAILURES
-
-
-@dataclass(frozen=True, slots=True)
-class Grounds:
-    """What a decision rests on beside the local ranking."""
-
-    request: Request
-    tradeoff: int
-    choice: Shortlist
-    pin: PinTrace | None
-    consultation: Consultation | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,46 +17,47 @@ class Conclusion:
     reason: str
 
 
-def conclude(ranking: tuple[Ranked, ...], grounds: Grounds) -> Conclusion:
-    """Conclude from the local ranking and the grounds."""
-    if grounds.request.model:
-        return Conclusion(ranking, Source.REQUESTED, f"{grounds.request.model} was asked for by name")
-    if grounds.pin and grounds.pin.kept:
-        return Conclusion(
-            _first(ranking, grounds.pin.model), Source.PINNED, f"{grounds.pin.model}: {grounds.pin.reason}"
-        )
-    escalated = escalation(ranking, grounds)
-    if escalated:
-        return escalated
-    consultation = grounds.consultation
+def settle(ranking: tuple[Ranked, ...], request: Request, pin: PinTrace | None) -> Conclusion | None:
+    """What is settled without anybody's advice: a named model, a pin that holds, an escalation; None when nothing is."""
+    if request.model:
+        return Conclusion(ranking, Source.REQUESTED, f"{request.model} was asked for by name")
+    if pin and pin.kept:
+        return Conclusion(_first(ranking, pin.model), Source.PINNED, f"{pin.model}: {pin.reason}")
+    return _escalate(ranking, request, pin)
+
+
+def conclude(
+    ranking: tuple[Ranked, ...], tradeoff: int, pin: PinTrace | None, consultation: Consultation | None
+) -> Conclusion:
+    """Conclude from the local ranking, the pin that does not hold, and the advice, where there are any."""
     if consultation and consultation.model:
         return _recommended(ranking, consultation)
     if len(ranking) == 1:
         return Conclusion(ranking, Source.ONLY_CANDIDATE, f"{ranking[0].model} is the only candidate that fits")
-    reason = f"best of {len(ranking)} candidates at cost_quality_tradeoff {grounds.tradeoff}: {ranking[0].reason}"
+    reason = f"best of {len(ranking)} candidates at cost_quality_tradeoff {tradeoff}: {ranking[0].reason}"
     if consultation:
         reason = f"Not Diamond was of no help ({consultation.problem}); {reason}"
-    if grounds.pin:
-        reason = f"no longer {grounds.pin.model} ({grounds.pin.reason}); {reason}"
+    if pin:
+        reason = f"no longer {pin.model} ({pin.reason}); {reason}"
     return Conclusion(ranking, Source.LOCAL, reason)
 
 
-def escalation(ranking: tuple[Ranked, ...], grounds: Grounds) -> Conclusion | None:
+def _escalate(ranking: tuple[Ranked, ...], request: Request, pin: PinTrace | None) -> Conclusion | None:
     """After a failed reply: the best-ranked of the models that are stronger than the one that failed.
 
     When none is, the model stays: to start again with a weaker one would be a loop.
     """
-    previous = grounds.request.previous_reply
-    if previous.outcome not in FAILURES or grounds.request.ignore_pin or grounds.request.model:
+    previous = request.previous_reply
+    if previous.outcome not in FAILURES or request.ignore_pin:
         return None
-    name = grounds.pin.model if grounds.pin else previous.model
+    name = pin.model if pin else previous.model
     failed = next((entry for entry in ranking if entry.model == name), None)
     if failed is None:
         return None
     stronger = [entry for entry in ranking if (entry.quality or 0) > (failed.quality or 0)]
     if not stronger:
         reason = f"{name} did not manage ({previous.outcome}), but no candidate is stronger"
-        return Conclusion(_first(ranking, name), Source.PINNED if grounds.pin else Source.LOCAL, reason)
+        return Conclusion(_first(ranking, name), Source.PINNED if pin else Source.LOCAL, reason)
     chosen = stronger[0]
     reason = f"{name} did not manage ({previous.outcome}); {chosen.model} is stronger: {chosen.reason}"
     return Conclusion(_first(ranking, chosen.model), Source.ESCALATED, reason)

@@ -12,6 +12,7 @@ from router_service.economics import Observed
 MEMORY = 200
 # A provider counts as failing when this share of at least so many reports of the last seconds were failures.
 FAILING_SHARE, FEWEST_REPORTS, WINDOW_SECONDS = 0.8, 5, 60.0
+MOST_REPORTS = 1000
 
 
 class Lengths:
@@ -33,29 +34,42 @@ class Lengths:
         self._observed[purpose, model] = Observed(count, mean)
 
 
+class _Window:
+    """The latest reports of one provider, and how many of them were failures: counted as they come and go."""
+
+    def __init__(self) -> None:
+        self._reports: deque[tuple[float, bool]] = deque()
+        self._failures = 0
+
+    def add(self, now: float, failed: bool) -> None:
+        """Take in a report."""
+        self._reports.append((now, failed))
+        self._failures += failed
+        if len(self._reports) > MOST_REPORTS:
+            self._drop()
+
+    def is_failing(self, now: float) -> bool:
+        """Whether enough of what the window still shows were failures."""
+        while self._reports and self._reports[0][0] < now - WINDOW_SECONDS:
+            self._drop()
+        return len(self._reports) >= FEWEST_REPORTS and self._failures >= FAILING_SHARE * len(self._reports)
+
+    def _drop(self) -> None:
+        self._failures -= self._reports.popleft()[1]
+
+
 class Health:
     """A sliding window of successes and failures, by provider; the clock is the caller's."""
 
     def __init__(self) -> None:
-        self._reports: dict[str, deque[tuple[float, bool]]] = {}
+        self._windows: dict[str, _Window] = {}
 
     def learn(self, report: Report, now: float) -> None:
         """Take a delivery into account; other outcomes say nothing about a provider."""
         if report.served_model and report.outcome in (Outcome.COMPLETED, Outcome.PROVIDER_FAILED):
             provider = report.served_model.split("/", 1)[0]
-            window = self._reports.setdefault(provider, deque(maxlen=1000))
-            window.append((now, report.outcome is Outcome.PROVIDER_FAILED))
+            self._windows.setdefault(provider, _Window()).add(now, report.outcome is Outcome.PROVIDER_FAILED)
 
     def failing(self, now: float) -> frozenset[str]:
         """The providers that are failing; one that is left alone gets its next chance when the window has passed."""
-        found = set()
-        for provider, window in tuple(self._reports.items()):
-            while window and window[0][0] < now - WINDOW_SECONDS:
-                window.popleft()
-            if not window:
-                del self._reports[provider]
-                continue
-            failures = sum(failed for _, failed in window)
-            if len(window) >= FEWEST_REPORTS and failures >= FAILING_SHARE * len(window):
-                found.add(provider)
-        return frozenset(found)
+        return frozenset(provider for provider, window in self._windows.items() if window.is_failing(now))

@@ -11,7 +11,7 @@ from typing import Protocol
 from router_service import clipping, economics, local_policy, policy
 from router_service.candidates import Shortlist, shortlist
 from router_service.catalog import Catalog, Model
-from router_service.conclusion import Grounds, conclude, escalation
+from router_service.conclusion import conclude, settle
 from router_service.domain import Consultation, Decision, Message, Ranked, Report, Request, ShadowTrace
 from router_service.errors import NoCandidate
 from router_service.local_policy import Situation
@@ -45,11 +45,10 @@ class Consultant(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """The candidates of one request under one policy, ranked, with the pin they are held against."""
+    """The candidates of one request under one policy, ranked."""
 
     policy: Policy
     choice: Shortlist
-    pin: Pin | None
     ranking: tuple[Ranked, ...]
 
 
@@ -75,10 +74,11 @@ class Selection:
         pin = await self._pins.find(request)
         bench = self._bench(request, applied, pin, catalog)
         trace = judge(pin, request, bench.choice) if pin else None
-        grounds = Grounds(request, applied.tradeoff, bench.choice, trace, None)
-        if not (trace and trace.kept) and escalation(bench.ranking, grounds) is None:
-            grounds = replace(grounds, consultation=await self._consult(request, bench, time_left))
-        conclusion = conclude(bench.ranking, grounds)
+        consultation = None
+        conclusion = settle(bench.ranking, request, trace)
+        if conclusion is None:
+            consultation = await self._consult(request, bench, time_left)
+            conclusion = conclude(bench.ranking, applied.tradeoff, trace, consultation)
         baseline_model, baseline_cost = self._baseline(request, applied, catalog)
         decision = Decision(
             id=f"dec_{uuid.uuid4().hex}",
@@ -89,7 +89,7 @@ class Selection:
             request=request,
             cost_quality_tradeoff=applied.tradeoff,
             removed=bench.choice.removed,
-            consultation=grounds.consultation,
+            consultation=consultation,
             time=self._now(),
             policy=applied.profile.name,
             pin=trace,
@@ -122,14 +122,14 @@ class Selection:
         # A named model that the catalogue does not know is served as asked; only a known unfitness refuses it.
         if request.model and any(entry.filter == "unknown_model" for entry in choice.removed):
             text = "not in the catalogue: its limits and prices are not known"
-            return _Bench(applied, Shortlist((), ()), None, (Ranked(request.model, text),))
+            return _Bench(applied, Shortlist((), ()), (Ranked(request.model, text),))
         if not choice.kept:
             raise NoCandidate(choice.removed)
         warm = None
         if pin and pin.model in {model.id for model in choice.kept}:
             warm = economics.Warm(pin.model, economics.warm_prefix(request.requirements, pin.input_tokens))
         situation = self._situation(request, applied.tradeoff, catalog, warm)
-        return _Bench(applied, choice, pin, local_policy.rank(choice.kept, situation))
+        return _Bench(applied, choice, local_policy.rank(choice.kept, situation))
 
     def _situation(self, request: Request, tradeoff: int, catalog: Catalog, warm: economics.Warm | None) -> Situation:
         return Situation(request.purpose, request.requirements, tradeoff, catalog, warm, self._lengths.observations)
