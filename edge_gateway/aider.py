@@ -41,12 +41,30 @@ class PreviousOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ChatFile:
+    """A file in the chat: its name, a digest of its contents, and their length in characters."""
+
+    name: str
+    digest: bytes
+    characters: int
+
+
+@dataclass(frozen=True, slots=True)
 class Understanding:
-    """What a request says about itself."""
+    """What a request says about itself.
+
+    `failures`: how many failed replies in a row it shows, the previous one included. `continuation`: the last message is
+    the beginning of the reply. `user_text`: the current turn without what Aider appends to it.
+    """
 
     purpose: Purpose
     edit_format: str
     previous_outcome: PreviousOutcome
+    failures: int = 0
+    continuation: bool = False
+    files: tuple[ChatFile, ...] = ()
+    repo_map_characters: int = 0
+    user_text: str = ""
 
 
 # Looked for in the first message, in this order: the editor's prompt also holds the coder's words.

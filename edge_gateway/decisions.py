@@ -7,6 +7,19 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
+class PreviousReply:
+    """What the conversation's previous reply came to; what is not known is empty or 0.
+
+    `failures`: how many replies in a row have failed, this one included.
+    """
+
+    outcome: str = "none"
+    model: str = ""
+    decision_id: str = ""
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """What the router is told of a request; exactly one of profile and model is set."""
 
@@ -20,7 +33,9 @@ class Question:
     tools: bool
     json: bool
     available_providers: Sequence[str]
-    previous_outcome: str
+    previous: PreviousReply = PreviousReply()
+    prefix_tokens: int = 0
+    continuation: bool = False
     profile: str = ""
     model: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)

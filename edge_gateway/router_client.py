@@ -217,7 +217,7 @@ def _violations(error: grpc.aio.AioRpcError) -> list[error_details_pb2.Precondit
 
 
 def _write(question: Question) -> pb.SelectModelRequest:
-    outcome = f"OUTCOME_{question.previous_outcome.upper()}"
+    previous = question.previous
     request = pb.SelectModelRequest(
         messages=[pb.Message(role=role, text=text) for role, text in question.turns],
         purpose=pb.Purpose.Value(f"PURPOSE_{question.purpose.upper()}"),
@@ -229,9 +229,16 @@ def _write(question: Question) -> pb.SelectModelRequest:
             vision=question.vision,
             tools=question.tools,
             json=question.json,
+            prefix_tokens=question.prefix_tokens,
         ),
         available_providers=question.available_providers,
-        previous_reply=pb.PreviousReply(outcome=pb.Outcome.Value(outcome)),
+        previous_reply=pb.PreviousReply(
+            outcome=pb.Outcome.Value(f"OUTCOME_{previous.outcome.upper()}"),
+            model=previous.model,
+            decision_id=previous.decision_id,
+            consecutive_failures=previous.failures,
+        ),
+        continuation=question.continuation,
         metadata=question.metadata,
     )
     if question.model:

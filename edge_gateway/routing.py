@@ -10,7 +10,7 @@ from dataclasses import replace
 from edge_gateway import chat_request, errors, telemetry
 from edge_gateway.aider import Understanding
 from edge_gateway.chat_request import ChatRequest
-from edge_gateway.decisions import Decision, Question
+from edge_gateway.decisions import Decision, PreviousReply, Question
 from edge_gateway.providers import Provider, ProviderEntry, missing_key_hint
 from edge_gateway.router_client import RouterClient, RouterUnavailable
 
@@ -59,7 +59,8 @@ class Routing:
             tools=request.tools,
             json=request.json,
             available_providers=sorted(self._providers),
-            previous_outcome=understanding.previous_outcome,
+            previous=PreviousReply(understanding.previous_outcome, failures=understanding.failures),
+            continuation=understanding.continuation,
             profile="" if named else request.model,
             model=request.model if named else "",
         )

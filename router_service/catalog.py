@@ -80,6 +80,29 @@ class Tenant(_Entry):
         )
 
 
+class Escalation(_Entry):
+    """When a failed reply moves a conversation to another model; shares are 0 to 1."""
+
+    # The least retry success at which a model gets one more try after lint or test output.
+    second_try: float = Field(default=0.45, ge=0)
+    # Failures in a row after which the strongest candidate takes over.
+    strongest_after: int = Field(default=3, ge=1)
+    # How much weaker a model may be that takes over because its edits are better formed.
+    edit_slack: float = Field(default=0.05, ge=0, le=1)
+
+
+class Learning(_Entry):
+    """What the outcomes of replies do to the estimates of quality."""
+
+    mode: Literal["off", "shadow", "on"] = "shadow"
+    # How many outcomes weigh as much as the prior.
+    prior_weight: float = Field(default=30, gt=0)
+    # How many of a model's latest outcomes count; older ones fade.
+    memory: float = Field(default=200, gt=1)
+    # How far a conversation's estimates are drawn away from their mean, so that all candidates get their trial.
+    exploration: float = Field(default=0.3, ge=0, le=1)
+
+
 class Profile(_Entry):
     """A named routing policy."""
 
@@ -95,6 +118,12 @@ class Profile(_Entry):
     shadow: str = ""
     trial: Trial | None = None
     purposes: Mapping[Purpose, Tradeoff] = Field(default_factory=dict)
+    # The least quality a purpose's model may have, as a share of the best candidate's.
+    floors: Mapping[Purpose, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    # Seconds for which it is remembered what a conversation's replies came to, long after its prompt cache is cold.
+    memory_seconds: float = Field(default=86_400, ge=0)
+    escalation: Escalation = Escalation()
+    learning: Learning = Learning()
 
     def tradeoff_for(self, purpose: Purpose) -> int:
         """The cost_quality_tradeoff that applies to a purpose, 0 (quality) to 10 (cost)."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from router_service.domain import Consultation, PinTrace, Ranked, Request, Source
-from router_service.pins import FAILURES
+from router_service.domain import FAILURES, Consultation, PinTrace, Ranked, Request, Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from router_service.catalog import Model
-from router_service.domain import Consultation, Decision, Message, Outcome, Report
+from router_service.domain import FAILURES, Consultation, Decision, Message, Outcome, Report
 from router_service.model_refresh import ModelRefresh
 from router_service.not_diamond import NotDiamond
-from router_service.pins import FAILURES
 from router_service.recommendations import Recommendations
 
 # A choice takes two.

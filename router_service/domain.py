@@ -37,6 +37,10 @@ class Outcome(StrEnum):
     COMPLETED = "completed"
 
 
+# Outcomes that show that the model did not manage.
+FAILURES = frozenset({Outcome.EDIT_FAILED, Outcome.LINT_FAILED, Outcome.COMMAND_FAILED, Outcome.UNDONE})
+
+
 class Source(StrEnum):
     """Who, or what, made a decision."""
 
@@ -99,6 +103,7 @@ class Request:
     tenant: str = ""
     ignore_pin: bool = False
     unhealthy_providers: frozenset[str] = frozenset()
+    continuation: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,8 @@ class Ranked:
     quality: float | None = None
     score: float | None = None
     switch_cost_usd: float | None = None
+    prior_quality: float | None = None
+    outcomes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +161,17 @@ class ShadowTrace:
 
 
 @dataclass(frozen=True, slots=True)
+class LearningTrace:
+    """What outcomes have taught about a decision's candidates; `mode` says whether the decision rests on it."""
+
+    mode: str
+    model: str
+    prior_model: str
+    outcomes: float = 0.0
+    distrust: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """A decision with its reasons; `ranking` starts with the chosen model, `time` is seconds since the epoch."""
 
@@ -173,6 +191,9 @@ class Decision:
     baseline_model: str = ""
     baseline_cost_usd: float | None = None
     valid_for_seconds: float = 0.0
+    strongest_model: str = ""
+    cheapest_model: str = ""
+    learning: LearningTrace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +210,25 @@ class Report:
     baseline_cost_usd: float | None = None
     latency_seconds: float = 0.0
     time_to_first_byte_seconds: float = 0.0
+    strongest_cost_usd: float | None = None
+    cheapest_cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a reply fared in the end, with what learning needs of its decision; times are seconds since the epoch.
+
+    `first` tells a reply to the user's request from one that had an earlier reply's failure to mend.
+    """
+
+    decision_id: str
+    reported: float
+    tenant: str
+    purpose: Purpose
+    edit_format: str
+    model: str
+    outcome: Outcome
+    first: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +263,9 @@ class Summary:
     output_tokens: int = 0
     cost_usd: float | None = None
     baseline_cost_usd: float | None = None
+    previous_outcome: Outcome = Outcome.UNKNOWN
+    strongest_cost_usd: float | None = None
+    cheapest_cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,3 +288,11 @@ class Savings:
     output_tokens: int
     cost_usd: float
     baseline_cost_usd: float
+    turns: int = 0
+    applied_first_time: int = 0
+    applied: int = 0
+    rescued: int = 0
+    failed: int = 0
+    escalated: int = 0
+    strongest_cost_usd: float = 0.0
+    cheapest_cost_usd: float = 0.0

@@ -7,11 +7,9 @@ import json
 from dataclasses import asdict, dataclass
 
 from router_service.candidates import Shortlist
-from router_service.domain import Outcome, PinTrace, Purpose, Request
+from router_service.domain import FAILURES, PinTrace, Purpose, Request
 from router_service.stores import Store
 
-# A reply of these shows that the model did not manage: staying would repeat it.
-FAILURES = frozenset({Outcome.EDIT_FAILED, Outcome.LINT_FAILED, Outcome.COMMAND_FAILED, Outcome.UNDONE})
 # Any model does these well, and their prompts are all different: there is no cache to keep warm.
 UNPINNED = frozenset({Purpose.COMMIT, Purpose.SUMMARY})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from router_service.domain import Decision, Page, Query, Report, Savings
+from router_service.domain import Decision, Page, Query, Report, Savings, Verdict
 from router_service.errors import InvalidConfiguration
 from router_service.ledger.contents import Contents
 from router_service.ledger.database import LedgerUnavailable
@@ -41,6 +41,9 @@ class Ledger(Protocol):
 
     async def savings(self, query: Query) -> tuple[Savings, ...]:
         """Sums for each purpose and model, the dearest first."""
+
+    async def verdicts(self, since: float, limit: int) -> tuple[Verdict, ...]:
+        """How replies fared that were reported on at or after `since`: the latest `limit`, in the order of their reports."""
 
     async def close(self) -> None:
         """Write what is queued, and let go of the database."""

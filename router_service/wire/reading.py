@@ -56,6 +56,7 @@ def read_request(message: pb.SelectModelRequest) -> Request:
         tenant=message.tenant,
         ignore_pin=message.ignore_pin,
         unhealthy_providers=frozenset(message.unhealthy_providers),
+        continuation=message.continuation,
     )
 
 
@@ -115,7 +116,9 @@ def read_list(message: pb.ListDecisionsRequest) -> tuple[Query, int]:
 
 def read_savings(message: pb.GetSavingsRequest) -> Query:
     """Which decisions to sum up."""
-    return Query(tenant=message.tenant, since=seconds(message.since), until=seconds(message.until))
+    return Query(
+        tenant=message.tenant, profile=message.profile, since=seconds(message.since), until=seconds(message.until)
+    )
 
 
 def _choice_violations(message: pb.SelectModelRequest) -> list[FieldViolation]:

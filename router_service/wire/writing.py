@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from protos.router.v1 import router_pb2 as pb
 from router_service.catalog import Catalog, Model, Profile
-from router_service.domain import Decision, Page, Ranked, Report, Savings, Summary
+from router_service.domain import Decision, LearningTrace, Page, PreviousReply, Ranked, Report, Savings, Summary
 from router_service.errors import RouterError
 from router_service.wire.words import SOURCES, duration, outcome_number, purpose_number, timestamp
 
@@ -62,6 +62,9 @@ def write_explanation(decision: Decision, reports: tuple[Report, ...]) -> pb.Exp
         shadow=None
         if shadow is None
         else pb.ShadowTrace(profile=shadow.profile, model=shadow.model, expected_cost_usd=shadow.expected_cost_usd),
+        edit_format=request.edit_format,
+        previous_reply=_write_previous(request.previous_reply),
+        learning=None if decision.learning is None else _write_learning(decision.learning),
     )
 
 
@@ -105,6 +108,29 @@ def _write_ranked(entry: Ranked) -> pb.RankedModel:
         quality=entry.quality,
         score=entry.score,
         switch_cost_usd=entry.switch_cost_usd,
+        prior_quality=entry.prior_quality,
+        outcomes=entry.outcomes,
+    )
+
+
+def _write_previous(previous: PreviousReply) -> pb.PreviousReply | None:
+    if previous == PreviousReply():
+        return None
+    return pb.PreviousReply(
+        outcome=outcome_number(previous.outcome),
+        model=previous.model,
+        decision_id=previous.decision_id,
+        consecutive_failures=previous.consecutive_failures,
+    )
+
+
+def _write_learning(learning: LearningTrace) -> pb.LearningTrace:
+    return pb.LearningTrace(
+        mode=learning.mode,
+        model=learning.model,
+        prior_model=learning.prior_model,
+        outcomes=learning.outcomes,
+        distrust=learning.distrust,
     )
 
 
@@ -147,6 +173,7 @@ def write_summary(summary: Summary) -> pb.DecisionSummary:
         output_tokens=summary.output_tokens,
         cost_usd=summary.cost_usd,
         baseline_cost_usd=summary.baseline_cost_usd,
+        previous_outcome=outcome_number(summary.previous_outcome),
     )
 
 

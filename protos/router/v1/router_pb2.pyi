@@ -351,6 +351,7 @@ class SelectModelRequest(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     IGNORE_PIN_FIELD_NUMBER: _builtins.int
     UNHEALTHY_PROVIDERS_FIELD_NUMBER: _builtins.int
+    CONTINUATION_FIELD_NUMBER: _builtins.int
     profile: _builtins.str
     """A routing policy by name, such as `auto`."""
     model: _builtins.str
@@ -369,6 +370,8 @@ class SelectModelRequest(_message.Message):
     """Whose request it is: the tenant's allow- and deny-lists apply; empty when there is only one."""
     ignore_pin: _builtins.bool
     """Choose afresh even if the conversation is pinned to a model."""
+    continuation: _builtins.bool
+    """The last message is the beginning of the reply, to be continued: whoever began it goes on."""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]:
         """The turns that decide, oldest first. May be empty: the local policy needs none."""
@@ -416,10 +419,11 @@ class SelectModelRequest(_message.Message):
         tenant: _builtins.str = ...,
         ignore_pin: _builtins.bool = ...,
         unhealthy_providers: _abc.Iterable[_builtins.str] | None = ...,
+        continuation: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_quality_tradeoff", b"_cost_quality_tradeoff", "candidates", b"candidates", "choice", b"choice", "cost_quality_tradeoff", b"cost_quality_tradeoff", "model", b"model", "previous_reply", b"previous_reply", "profile", b"profile", "requirements", b"requirements"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_quality_tradeoff", b"_cost_quality_tradeoff", "available_providers", b"available_providers", "candidates", b"candidates", "choice", b"choice", "conversation_id", b"conversation_id", "cost_quality_tradeoff", b"cost_quality_tradeoff", "edit_format", b"edit_format", "ignore_pin", b"ignore_pin", "messages", b"messages", "metadata", b"metadata", "model", b"model", "preference_id", b"preference_id", "previous_reply", b"previous_reply", "profile", b"profile", "purpose", b"purpose", "requirements", b"requirements", "tenant", b"tenant", "unhealthy_providers", b"unhealthy_providers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_quality_tradeoff", b"_cost_quality_tradeoff", "available_providers", b"available_providers", "candidates", b"candidates", "choice", b"choice", "continuation", b"continuation", "conversation_id", b"conversation_id", "cost_quality_tradeoff", b"cost_quality_tradeoff", "edit_format", b"edit_format", "ignore_pin", b"ignore_pin", "messages", b"messages", "metadata", b"metadata", "model", b"model", "preference_id", b"preference_id", "previous_reply", b"previous_reply", "profile", b"profile", "purpose", b"purpose", "requirements", b"requirements", "tenant", b"tenant", "unhealthy_providers", b"unhealthy_providers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_quality_tradeoff: _TypeAlias = _typing.Literal["cost_quality_tradeoff"]  # noqa: Y015
     _WhichOneofArgType__cost_quality_tradeoff: _TypeAlias = _typing.Literal["_cost_quality_tradeoff", b"_cost_quality_tradeoff"]  # noqa: Y015
@@ -555,6 +559,8 @@ class RankedModel(_message.Message):
     QUALITY_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     SWITCH_COST_USD_FIELD_NUMBER: _builtins.int
+    PRIOR_QUALITY_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """`provider/model`."""
     reason: _builtins.str
@@ -571,6 +577,10 @@ class RankedModel(_message.Message):
     """What leaving the conversation's warm model for this one costs: the prefix that the provider's prompt cache would have
     served, paid in full. US dollars, part of expected_cost_usd; not set when nothing is warm.
     """
+    prior_quality: _builtins.float
+    """The estimate of quality before any outcome was learnt from; not set when there is none."""
+    outcomes: _builtins.float
+    """How many outcomes have moved the estimate since, older ones counting for less."""
     def __init__(
         self,
         *,
@@ -581,13 +591,17 @@ class RankedModel(_message.Message):
         quality: _builtins.float | None = ...,
         score: _builtins.float | None = ...,
         switch_cost_usd: _builtins.float | None = ...,
+        prior_quality: _builtins.float | None = ...,
+        outcomes: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_cost_usd", b"_expected_cost_usd", "_quality", b"_quality", "_score", b"_score", "_switch_cost_usd", b"_switch_cost_usd", "expected_cost_usd", b"expected_cost_usd", "quality", b"quality", "score", b"score", "switch_cost_usd", b"switch_cost_usd"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_cost_usd", b"_expected_cost_usd", "_prior_quality", b"_prior_quality", "_quality", b"_quality", "_score", b"_score", "_switch_cost_usd", b"_switch_cost_usd", "expected_cost_usd", b"expected_cost_usd", "prior_quality", b"prior_quality", "quality", b"quality", "score", b"score", "switch_cost_usd", b"switch_cost_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_cost_usd", b"_expected_cost_usd", "_quality", b"_quality", "_score", b"_score", "_switch_cost_usd", b"_switch_cost_usd", "context_tokens", b"context_tokens", "expected_cost_usd", b"expected_cost_usd", "model", b"model", "quality", b"quality", "reason", b"reason", "score", b"score", "switch_cost_usd", b"switch_cost_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_cost_usd", b"_expected_cost_usd", "_prior_quality", b"_prior_quality", "_quality", b"_quality", "_score", b"_score", "_switch_cost_usd", b"_switch_cost_usd", "context_tokens", b"context_tokens", "expected_cost_usd", b"expected_cost_usd", "model", b"model", "outcomes", b"outcomes", "prior_quality", b"prior_quality", "quality", b"quality", "reason", b"reason", "score", b"score", "switch_cost_usd", b"switch_cost_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_cost_usd: _TypeAlias = _typing.Literal["expected_cost_usd"]  # noqa: Y015
     _WhichOneofArgType__expected_cost_usd: _TypeAlias = _typing.Literal["_expected_cost_usd", b"_expected_cost_usd"]  # noqa: Y015
+    _WhichOneofReturnType__prior_quality: _TypeAlias = _typing.Literal["prior_quality"]  # noqa: Y015
+    _WhichOneofArgType__prior_quality: _TypeAlias = _typing.Literal["_prior_quality", b"_prior_quality"]  # noqa: Y015
     _WhichOneofReturnType__quality: _TypeAlias = _typing.Literal["quality"]  # noqa: Y015
     _WhichOneofArgType__quality: _TypeAlias = _typing.Literal["_quality", b"_quality"]  # noqa: Y015
     _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
@@ -596,6 +610,8 @@ class RankedModel(_message.Message):
     _WhichOneofArgType__switch_cost_usd: _TypeAlias = _typing.Literal["_switch_cost_usd", b"_switch_cost_usd"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_cost_usd) -> _WhichOneofReturnType__expected_cost_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__prior_quality) -> _WhichOneofReturnType__prior_quality | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__quality) -> _WhichOneofReturnType__quality | None: ...
     @_typing.overload
@@ -999,6 +1015,9 @@ class ExplainDecisionResponse(_message.Message):
     PIN_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
     SHADOW_FIELD_NUMBER: _builtins.int
+    EDIT_FORMAT_FIELD_NUMBER: _builtins.int
+    PREVIOUS_REPLY_FIELD_NUMBER: _builtins.int
+    LEARNING_FIELD_NUMBER: _builtins.int
     purpose: Global___Purpose.ValueType
     """What the request was for."""
     profile: _builtins.str
@@ -1011,6 +1030,8 @@ class ExplainDecisionResponse(_message.Message):
     """Whose request it was."""
     policy: _builtins.str
     """The policy that decided, where the profile tries two: the profile's name, or the other one's."""
+    edit_format: _builtins.str
+    """The edit format the reply had to keep to; empty when none."""
     @_builtins.property
     def decision(self) -> Global___SelectModelResponse:
         """What was answered."""
@@ -1047,6 +1068,14 @@ class ExplainDecisionResponse(_message.Message):
     def shadow(self) -> Global___ShadowTrace:
         """What the shadow policy would have decided; not set when there is none."""
 
+    @_builtins.property
+    def previous_reply(self) -> Global___PreviousReply:
+        """What was known about the conversation's previous reply."""
+
+    @_builtins.property
+    def learning(self) -> Global___LearningTrace:
+        """What outcomes have taught about these candidates; not set when the profile does not learn."""
+
     def __init__(
         self,
         *,
@@ -1065,14 +1094,55 @@ class ExplainDecisionResponse(_message.Message):
         pin: Global___PinTrace | None = ...,
         policy: _builtins.str = ...,
         shadow: Global___ShadowTrace | None = ...,
+        edit_format: _builtins.str = ...,
+        previous_reply: Global___PreviousReply | None = ...,
+        learning: Global___LearningTrace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "not_diamond", b"not_diamond", "pin", b"pin", "requirements", b"requirements", "shadow", b"shadow", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "learning", b"learning", "not_diamond", b"not_diamond", "pin", b"pin", "previous_reply", b"previous_reply", "requirements", b"requirements", "shadow", b"shadow", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "cost_quality_tradeoff", b"cost_quality_tradeoff", "decision", b"decision", "metadata", b"metadata", "not_diamond", b"not_diamond", "outcomes", b"outcomes", "pin", b"pin", "policy", b"policy", "profile", b"profile", "purpose", b"purpose", "removed", b"removed", "requirements", b"requirements", "shadow", b"shadow", "tenant", b"tenant", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "cost_quality_tradeoff", b"cost_quality_tradeoff", "decision", b"decision", "edit_format", b"edit_format", "learning", b"learning", "metadata", b"metadata", "not_diamond", b"not_diamond", "outcomes", b"outcomes", "pin", b"pin", "policy", b"policy", "previous_reply", b"previous_reply", "profile", b"profile", "purpose", b"purpose", "removed", b"removed", "requirements", b"requirements", "shadow", b"shadow", "tenant", b"tenant", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainDecisionResponse: _TypeAlias = ExplainDecisionResponse  # noqa: Y015
+
+@_typing.final
+class LearningTrace(_message.Message):
+    """LearningTrace is what outcomes have taught, as far as it bears on one decision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODE_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    PRIOR_MODEL_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    DISTRUST_FIELD_NUMBER: _builtins.int
+    mode: _builtins.str
+    """Whether the decision rests on it: `on`, or `shadow` when it is only told."""
+    model: _builtins.str
+    """The model that would lead the local ranking with what was learnt."""
+    prior_model: _builtins.str
+    """The model that would lead it without."""
+    outcomes: _builtins.float
+    """How many outcomes speak about these candidates, older ones counting for less."""
+    distrust: _builtins.str
+    """Why the outcome of the previous reply was not acted on, where it has proved to tell nothing; empty otherwise."""
+    def __init__(
+        self,
+        *,
+        mode: _builtins.str = ...,
+        model: _builtins.str = ...,
+        prior_model: _builtins.str = ...,
+        outcomes: _builtins.float = ...,
+        distrust: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distrust", b"distrust", "mode", b"mode", "model", b"model", "outcomes", b"outcomes", "prior_model", b"prior_model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LearningTrace: _TypeAlias = LearningTrace  # noqa: Y015
 
 @_typing.final
 class PinTrace(_message.Message):
@@ -1234,6 +1304,7 @@ class DecisionSummary(_message.Message):
     OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     COST_USD_FIELD_NUMBER: _builtins.int
     BASELINE_COST_USD_FIELD_NUMBER: _builtins.int
+    PREVIOUS_OUTCOME_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """The decision."""
     tenant: _builtins.str
@@ -1264,6 +1335,8 @@ class DecisionSummary(_message.Message):
     """What it cost, US dollars, as reported or from prices and tokens; not set until reported."""
     baseline_cost_usd: _builtins.float
     """What the same tokens would have cost on the profile's baseline model, US dollars; not set when there is none."""
+    previous_outcome: Global___Outcome.ValueType
+    """How the conversation's previous reply had fared when this was decided."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was decided."""
@@ -1287,10 +1360,11 @@ class DecisionSummary(_message.Message):
         output_tokens: _builtins.int = ...,
         cost_usd: _builtins.float | None = ...,
         baseline_cost_usd: _builtins.float | None = ...,
+        previous_outcome: Global___Outcome.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "_cost_usd", b"_cost_usd", "_expected_cost_usd", b"_expected_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "cost_usd", b"cost_usd", "expected_cost_usd", b"expected_cost_usd", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "_cost_usd", b"_cost_usd", "_expected_cost_usd", b"_expected_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "conversation_id", b"conversation_id", "cost_usd", b"cost_usd", "decision_id", b"decision_id", "expected_cost_usd", b"expected_cost_usd", "input_tokens", b"input_tokens", "model", b"model", "outcome", b"outcome", "output_tokens", b"output_tokens", "profile", b"profile", "purpose", b"purpose", "reason", b"reason", "served_model", b"served_model", "source", b"source", "tenant", b"tenant", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "_cost_usd", b"_cost_usd", "_expected_cost_usd", b"_expected_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "conversation_id", b"conversation_id", "cost_usd", b"cost_usd", "decision_id", b"decision_id", "expected_cost_usd", b"expected_cost_usd", "input_tokens", b"input_tokens", "model", b"model", "outcome", b"outcome", "output_tokens", b"output_tokens", "previous_outcome", b"previous_outcome", "profile", b"profile", "purpose", b"purpose", "reason", b"reason", "served_model", b"served_model", "source", b"source", "tenant", b"tenant", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__baseline_cost_usd: _TypeAlias = _typing.Literal["baseline_cost_usd"]  # noqa: Y015
     _WhichOneofArgType__baseline_cost_usd: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd"]  # noqa: Y015
@@ -1374,8 +1448,11 @@ class GetSavingsRequest(_message.Message):
     SINCE_FIELD_NUMBER: _builtins.int
     UNTIL_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Of this tenant."""
+    profile: _builtins.str
+    """Of this profile."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
         """Decided at or after this time."""
@@ -1390,10 +1467,11 @@ class GetSavingsRequest(_message.Message):
         since: _timestamp_pb2.Timestamp | None = ...,
         until: _timestamp_pb2.Timestamp | None = ...,
         tenant: _builtins.str = ...,
+        profile: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "tenant", b"tenant", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["profile", b"profile", "since", b"since", "tenant", b"tenant", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1443,6 +1521,14 @@ class SavingsRow(_message.Message):
     OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     COST_USD_FIELD_NUMBER: _builtins.int
     BASELINE_COST_USD_FIELD_NUMBER: _builtins.int
+    TURNS_FIELD_NUMBER: _builtins.int
+    APPLIED_FIRST_TIME_FIELD_NUMBER: _builtins.int
+    RESCUED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    ESCALATED_FIELD_NUMBER: _builtins.int
+    COST_PER_APPLIED_USD_FIELD_NUMBER: _builtins.int
+    STRONGEST_COST_USD_FIELD_NUMBER: _builtins.int
+    CHEAPEST_COST_USD_FIELD_NUMBER: _builtins.int
     purpose: Global___Purpose.ValueType
     """What the requests were for."""
     model: _builtins.str
@@ -1459,6 +1545,22 @@ class SavingsRow(_message.Message):
     """What they cost."""
     baseline_cost_usd: _builtins.float
     """What the same tokens would have cost on each decision's baseline model; decisions without one count as they cost."""
+    turns: _builtins.int
+    """Decisions that answered a new request of the user, not the failure of an earlier reply."""
+    applied_first_time: _builtins.int
+    """Turns whose first reply was applied, and nothing objected."""
+    rescued: _builtins.int
+    """Replies that were applied after one or more that failed."""
+    failed: _builtins.int
+    """Replies that failed: edits that did not match, linter, command, undone."""
+    escalated: _builtins.int
+    """Decisions that went to another model because a reply had failed."""
+    cost_per_applied_usd: _builtins.float
+    """What the row cost for each reply that was applied; not set when none was."""
+    strongest_cost_usd: _builtins.float
+    """What the same tokens would have cost on the strongest candidate of each decision alone."""
+    cheapest_cost_usd: _builtins.float
+    """What they would have cost on the cheapest candidate of each decision alone."""
     def __init__(
         self,
         *,
@@ -1470,12 +1572,22 @@ class SavingsRow(_message.Message):
         output_tokens: _builtins.int = ...,
         cost_usd: _builtins.float = ...,
         baseline_cost_usd: _builtins.float = ...,
+        turns: _builtins.int = ...,
+        applied_first_time: _builtins.int = ...,
+        rescued: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        escalated: _builtins.int = ...,
+        cost_per_applied_usd: _builtins.float | None = ...,
+        strongest_cost_usd: _builtins.float = ...,
+        cheapest_cost_usd: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_per_applied_usd", b"_cost_per_applied_usd", "cost_per_applied_usd", b"cost_per_applied_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline_cost_usd", b"baseline_cost_usd", "cost_usd", b"cost_usd", "decisions", b"decisions", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "purpose", b"purpose", "reported", b"reported"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_per_applied_usd", b"_cost_per_applied_usd", "applied_first_time", b"applied_first_time", "baseline_cost_usd", b"baseline_cost_usd", "cheapest_cost_usd", b"cheapest_cost_usd", "cost_per_applied_usd", b"cost_per_applied_usd", "cost_usd", b"cost_usd", "decisions", b"decisions", "escalated", b"escalated", "failed", b"failed", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "purpose", b"purpose", "reported", b"reported", "rescued", b"rescued", "strongest_cost_usd", b"strongest_cost_usd", "turns", b"turns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__cost_per_applied_usd: _TypeAlias = _typing.Literal["cost_per_applied_usd"]  # noqa: Y015
+    _WhichOneofArgType__cost_per_applied_usd: _TypeAlias = _typing.Literal["_cost_per_applied_usd", b"_cost_per_applied_usd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_per_applied_usd) -> _WhichOneofReturnType__cost_per_applied_usd | None: ...
 
 Global___SavingsRow: _TypeAlias = SavingsRow  # noqa: Y015
 
