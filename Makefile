@@ -5,7 +5,7 @@ BIN := .venv/bin
 STUBS := --python_out=. --mypy_out=. --grpc_python_out=. --mypy_grpc_out=.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: help run test check containers bench protos release-contract lock setup dev aider
+.PHONY: help run test check containers savings train bench protos release-contract lock setup dev aider
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,12 @@ check: dev ## Run every check: format, lint, types, import contracts, the contra
 
 containers: dev aider ## Build the images, start them with Docker Compose and run an Aider edit through them.
 	$(BIN)/python -m pytest -m containers -s
+
+savings: setup ## Say what routing saved and how replies fared; ARGS="--since 7d --tenant NAME --json" and more.
+	@$(BIN)/python -m console savings $(ARGS)
+
+train: setup ## Train a custom Not Diamond router on the ledger's turns; asks before anything is sent; ARGS="--help".
+	@$(BIN)/python -m console train $(ARGS)
 
 bench: dev ## Measure, print the tables, and write bench/results/.
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/bench.txt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -34,8 +35,12 @@ class _Body(msgspec.Struct):
     stream: bool | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
-    tools: list[msgspec.Raw] | None = None
+    tools: list[Any] | None = None
     response_format: _Format | None = None
+
+
+class _Tools(msgspec.Struct):
+    tools: list[msgspec.Raw]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +53,36 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What routing needs of a request; token counts are estimates."""
+    """What routing needs of a request; token counts are estimates, `fields` the names at the body's top level."""
 
     model: str
     turns: tuple[Turn, ...]
     stream: bool
     input_tokens: int
     output_tokens: int
-    vision: bool
+    images: int
     tools: bool
     json: bool
     fields: frozenset[str]
 
+    @property
+    def vision(self) -> bool:
+        """Whether a model must see images to answer."""
+        return self.images > 0
 
+
+_everything = msgspec.json.Decoder(dict[str, Any])
 _body = msgspec.json.Decoder(_Body)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_tools = msgspec.json.Decoder(_Tools)
 
 
 def parse(raw: bytes) -> ChatRequest:
     """Read a request's bytes; an invalid_request error names the field that is wrong."""
     try:
-        body = _body.decode(raw)
-        fields = frozenset(_fields.decode(raw))
+        body, fields = _decode(raw)
+        # As they were sent, blanks included: what counts is their length.
+        tools = _tools.decode(raw).tools if body.tools else []
     except msgspec.ValidationError as error:
         raise invalid_request(*_complaint(str(error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -87,9 +100,9 @@ def parse(raw: bytes) -> ChatRequest:
         model=body.model,
         turns=turns,
         stream=bool(body.stream),
-        input_tokens=_estimate(turns, images, sum(len(bytes(tool)) for tool in body.tools or ())),
+        input_tokens=_estimate(turns, images, sum(len(memoryview(tool)) for tool in tools)),
         output_tokens=max(0, body.max_completion_tokens or body.max_tokens or 0),
-        vision=images > 0,
+        images=images,
         tools=bool(body.tools),
         json=body.response_format is not None and body.response_format.type.startswith("json"),
         fields=fields,
@@ -115,6 +128,16 @@ def clipped(turns: tuple[Turn, ...], limit: int) -> tuple[Turn, ...]:
         tail.append(Turn(role, turn.text[: min(room, limit // 2)]))
         room -= len(tail[-1].text)
     return (*head, *reversed(tail))
+
+
+def _decode(raw: bytes) -> tuple[_Body, frozenset[str]]:
+    """The fields that matter, and the names of all: from one reading of the bytes where that is possible."""
+    try:
+        everything = _everything.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # A field that nobody here reads may hold what Python cannot, a number beyond its floats for one: pass over it.
+        return _body.decode(raw), frozenset(_fields.decode(raw))
+    return msgspec.convert(everything, _Body), frozenset(everything)
 
 
 def _text(content: str | list[_Part] | None) -> str:

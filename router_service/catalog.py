@@ -87,8 +87,8 @@ class Escalation(_Entry):
     second_try: float = Field(default=0.45, ge=0)
     # Failures in a row after which the strongest candidate takes over.
     strongest_after: int = Field(default=3, ge=1)
-    # How much weaker a model may be that takes over because its edits are better formed.
-    edit_slack: float = Field(default=0.05, ge=0, le=1)
+    # How much weaker a model may be that takes over: its edits are better formed, or nobody is stronger.
+    slack: float = Field(default=0.05, ge=0, le=1)
 
 
 class Learning(_Entry):
@@ -100,7 +100,9 @@ class Learning(_Entry):
     # How many of a model's latest outcomes count; older ones fade.
     memory: float = Field(default=200, gt=1)
     # How far a conversation's estimates are drawn away from their mean, so that all candidates get their trial.
-    exploration: float = Field(default=0.3, ge=0, le=1)
+    exploration: float = Field(default=0.2, ge=0, le=1)
+    # How much surer a failure signal must make that a reply is wrong, as a share of the most it could, to be acted on.
+    least_lift: float = Field(default=0.2, ge=0, le=1)
 
 
 class Profile(_Entry):

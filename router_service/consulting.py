@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
+from cachetools import LRUCache
+
 from router_service.catalog import Model
 from router_service.domain import FAILURES, Consultation, Decision, Message, Outcome, Report
 from router_service.model_refresh import ModelRefresh
@@ -15,6 +17,8 @@ from router_service.recommendations import Recommendations
 # A choice takes two.
 FEWEST_OFFERED = 2
 MOST_UNDER_WAY = 100
+# Sessions whose latest feedback is remembered.
+MOST_TOLD = 10_000
 
 
 class Consulting:
@@ -28,6 +32,7 @@ class Consulting:
         self._recommendations = recommendations
         self._refresh = refresh
         self._feedback = feedback
+        self._told: LRUCache[str, bool] = LRUCache(MOST_TOLD)
         self._under_way: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -56,10 +61,12 @@ class Consulting:
         if not self._feedback or not asked or not asked.session_id or len(self._under_way) >= MOST_UNDER_WAY:
             return
         # A cached answer repeats a session that has had its report, and a switched model was not its choice.
-        if asked.cached or asked.model != decision.model:
+        if asked.cached or asked.model != decision.model or report.served_model not in ("", decision.model):
             return
-        if report.outcome in FAILURES or report.outcome is Outcome.APPLIED:
-            good = report.outcome is Outcome.APPLIED
+        good = report.outcome is Outcome.APPLIED
+        if (good or report.outcome in FAILURES) and self._told.get(asked.session_id) is not good:
+            # Two kinds of failure of one reply are one verdict to Not Diamond.
+            self._told[asked.session_id] = good
             self._spawn(self._client.feedback(asked.session_id, decision.model, good))
         if report.outcome is Outcome.COMPLETED and report.output_tokens and report.latency_seconds:
             speed = report.output_tokens / report.latency_seconds

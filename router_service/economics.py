@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from router_service.catalog import Catalog, Model
-from router_service.domain import Purpose, Report, Requirements
+from router_service.domain import Purpose, Ranked, Report, Requirements
 
 MTOK = 1_000_000
 # Reasoning models wrote up to 20 times the median in the benchmark; beyond this range the figure is that run's accident.
@@ -88,6 +89,22 @@ def actual_cost(model: Model, report: Report) -> float | None:
     cached = min(report.cached_input_tokens, report.input_tokens)
     fresh = (report.input_tokens - cached) * model.input_usd_per_mtok + cached * _cached_price(model)
     return (fresh + report.output_tokens * model.output_usd_per_mtok) / MTOK
+
+
+def strongest(ranking: Sequence[Ranked]) -> str:
+    """The candidate of the highest quality, of equals the cheaper; empty when the quality of none is known."""
+    known = [(-entry.quality, _dollars(entry), entry.model) for entry in ranking if entry.quality is not None]
+    return min(known)[-1] if known else ""
+
+
+def cheapest(ranking: Sequence[Ranked]) -> str:
+    """The candidate of the lowest expected cost, of equals the better; empty when the cost of none is known."""
+    known = [(_dollars(entry), -(entry.quality or 0.0), entry.model) for entry in ranking if _dollars(entry) < inf]
+    return min(known)[-1] if known else ""
+
+
+def _dollars(entry: Ranked) -> float:
+    return inf if entry.expected_cost_usd is None else entry.expected_cost_usd
 
 
 def _cached_price(model: Model) -> float:

@@ -11,8 +11,12 @@ from router_service.errors import UnknownProfile
 
 # Housekeeping: a cheap model does it well, and nobody should wait for a recommendation about it.
 NEVER_CONSULTED = frozenset({Purpose.COMMIT, Purpose.SUMMARY, Purpose.CACHE_PING})
+# The cost_quality_tradeoff that leaves quality out.
+CHEAPEST = 10
 # The policy for callers that name their own candidates.
-UNNAMED = Profile(name="", candidates=("*",), cost_quality_tradeoff=3)
+UNNAMED = Profile(
+    name="", candidates=("*",), cost_quality_tradeoff=3, purposes=dict.fromkeys(NEVER_CONSULTED, CHEAPEST)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +42,13 @@ def policy_for(request: Request, catalog: Catalog) -> Policy:
 def apply(profile: Profile, names: tuple[str, ...], request: Request) -> Policy:
     """A profile's policy over given candidates."""
     own = request.cost_quality_tradeoff
-    told = profile.privacy != "features_only"
+    # One model is already at it, or has been named, or a cheap one will do: there is nothing to ask about.
+    settled = request.model or request.continuation or request.purpose in NEVER_CONSULTED
     return Policy(
         profile=profile,
         names=names,
         tradeoff=profile.tradeoff_for(request.purpose) if own is None else own,
-        consult=profile.not_diamond and told and not request.model and request.purpose not in NEVER_CONSULTED,
+        consult=profile.not_diamond and profile.privacy != "features_only" and not settled,
         preference_id=request.preference_id or profile.preference_id,
     )
 

@@ -47,11 +47,16 @@ class Reporting:
 
 
 def price(report: Report, decision: Decision, catalog: Catalog) -> Report:
-    """The report with its costs: as reported, else from tokens and prices; and the same tokens on the baseline model."""
-    served = catalog.by_id.get(report.served_model or decision.model)
-    baseline = catalog.by_id.get(decision.baseline_model)
-    cost = report.cost_usd
-    if cost is None and served is not None:
-        cost = economics.actual_cost(served, report)
-    compared = None if baseline is None else economics.actual_cost(baseline, report)
-    return replace(report, cost_usd=cost, baseline_cost_usd=compared)
+    """The report with its costs: as reported, else from tokens and prices; and the same tokens on other models."""
+
+    def on(name: str) -> float | None:
+        model = catalog.by_id.get(name)
+        return None if model is None else economics.actual_cost(model, report)
+
+    return replace(
+        report,
+        cost_usd=on(report.served_model or decision.model) if report.cost_usd is None else report.cost_usd,
+        baseline_cost_usd=on(decision.baseline_model),
+        strongest_cost_usd=on(decision.strongest_model),
+        cheapest_cost_usd=on(decision.cheapest_model),
+    )

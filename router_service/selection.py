@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from router_service import clipping, economics, local_policy, policy
 from router_service.candidates import Shortlist, shortlist
 from router_service.catalog import Catalog, Model
-from router_service.conclusion import conclude, settle
-from router_service.domain import Consultation, Decision, Message, Ranked, Report, Request, ShadowTrace
+from router_service.conclusion import Case, Conclusion, conclude, settle
+from router_service.conversation import Pin, failed_reply, follow, hear, is_pinned, judge
+from router_service.domain import Consultation, Decision, Message, PinTrace, Ranked, Report, Request, ShadowTrace
 from router_service.errors import NoCandidate
-from router_service.local_policy import Situation
+from router_service.escalation import Failed, facts_of
+from router_service.learning import Learning, trace_of, verdict_of
+from router_service.local_policy import Learnt, Situation
 from router_service.observations import Health, Lengths
-from router_service.pins import Pin, Pins, is_pinned, judge
+from router_service.pins import Pins
 from router_service.policy import Policy
 
 # Seconds of the caller's deadline kept back for the way home.
@@ -45,25 +48,38 @@ class Consultant(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """The candidates of one request under one policy, ranked."""
+    """The candidates of one request under one policy, ranked; who is below the floor stands at the end."""
 
+    request: Request
     policy: Policy
+    catalog: Catalog
     choice: Shortlist
     ranking: tuple[Ranked, ...]
+    # Candidates below the profile's floor: they serve only when nobody else is left.
+    below: frozenset[str] = frozenset()
+    # What outcomes have taught about the candidates, whether the ranking rests on it or not.
+    learnt: Mapping[str, Learnt] = field(default_factory=dict)
 
 
 class Selection:
     """Decides requests against a catalogue, which may be replaced at any time."""
 
     def __init__(
-        self, catalog: Catalog, consultant: Consultant | None, pins: Pins, budget: float, now: Callable[[], float]
+        self,
+        catalog: Catalog,
+        consultant: Consultant | None,
+        pins: Pins,
+        budget: float,
+        now: Callable[[], float],
+        learning: Learning | None = None,
     ) -> None:
-        """`budget`: the most seconds a consultation may take; `now`: seconds since the epoch."""
+        """`budget`: the most seconds a consultation may take; `now`: seconds since the epoch; `learning`: what is known."""
         self.catalog = catalog
         self._consultant = consultant
         self._pins = pins
         self._budget = budget
         self._now = now
+        self._learning = learning or Learning()
         self._lengths = Lengths()
         self._health = Health()
 
@@ -71,40 +87,29 @@ class Selection:
         """Decide one request within `time_left` seconds; UnknownProfile or NoCandidate when it cannot be decided."""
         catalog = self.catalog
         applied = policy.policy_for(request, catalog)
-        pin = await self._pins.find(request)
-        bench = self._bench(request, applied, pin, catalog)
-        trace = judge(pin, request, bench.choice) if pin else None
+        found = await self._pins.find(request)
+        pin = hear(found, request) if found else None
+        warm = pin is not None and pin.is_warm(applied.profile.pin_idle_seconds, self._now())
+        bench = self._bench(request, applied, pin if warm else None, catalog)
+        trace = judge(pin, request, bench.choice, warm=warm) if pin else None
+        case = self._case(bench, trace, failed_reply(request, pin, trace))
         consultation = None
-        conclusion = settle(bench.ranking, request, trace)
+        conclusion = settle(case)
         if conclusion is None:
             consultation = await self._consult(request, bench, time_left)
-            conclusion = conclude(bench.ranking, applied.tradeoff, trace, consultation)
-        baseline_model, baseline_cost = self._baseline(request, applied, catalog)
-        decision = Decision(
-            id=f"dec_{uuid.uuid4().hex}",
-            model=conclusion.ranking[0].model,
-            ranking=conclusion.ranking,
-            source=conclusion.source,
-            reason=conclusion.reason,
-            request=request,
-            cost_quality_tradeoff=applied.tradeoff,
-            removed=bench.choice.removed,
-            consultation=consultation,
-            time=self._now(),
-            policy=applied.profile.name,
-            pin=trace,
-            shadow=self._shadow(request, applied, catalog),
-            baseline_model=baseline_model,
-            baseline_cost_usd=baseline_cost,
-            valid_for_seconds=applied.profile.pin_idle_seconds if is_pinned(request) else 0.0,
-        )
-        await self._pins.keep(request, decision.model, applied.profile.pin_idle_seconds, pin)
+            conclusion = conclude(case, applied.tradeoff, consultation)
+        decision = self._decision(bench, conclusion, consultation, case.distrust)
+        memory = max(applied.profile.memory_seconds, applied.profile.pin_idle_seconds)
+        await self._pins.keep(request, follow(pin, case.failed, decision), memory)
         return decision
 
     def learn(self, decision: Decision, report: Report) -> None:
-        """Take a report into account: the reply's length, its provider's health, and the adviser's feedback."""
+        """Take a report into account: the verdict, the reply's length, its provider's health, the adviser's feedback."""
         if self._consultant is not None:
             self._consultant.learn(decision, report)
+        verdict = verdict_of(decision, report, self._now())
+        if verdict.model in self.catalog.by_id:
+            self._learning.learn(verdict)
         if report.served_model not in self.catalog.by_id:
             # What is learnt is kept, so only what is known may be named.
             return
@@ -122,20 +127,32 @@ class Selection:
         # A named model that the catalogue does not know is served as asked; only a known unfitness refuses it.
         if request.model and any(entry.filter == "unknown_model" for entry in choice.removed):
             text = "not in the catalogue: its limits and prices are not known"
-            return _Bench(applied, Shortlist((), ()), (Ranked(request.model, text),))
+            return _Bench(request, applied, catalog, Shortlist((), ()), (Ranked(request.model, text),))
         if not choice.kept:
             raise NoCandidate(choice.removed)
         warm = None
         if pin and pin.model in {model.id for model in choice.kept}:
             warm = economics.Warm(pin.model, economics.warm_prefix(request.requirements, pin.input_tokens))
+        learnt = self._learning.estimates(request, applied.profile, choice.kept, catalog)
         situation = self._situation(request, applied.tradeoff, catalog, warm)
-        return _Bench(applied, choice, local_policy.rank(choice.kept, situation))
+        if applied.profile.learning.mode == "on":
+            situation = replace(situation, learnt=learnt)
+        floor = applied.profile.floors.get(request.purpose, 0.0)
+        ranking, below = local_policy.with_floor(local_policy.rank(choice.kept, situation), floor, request.purpose)
+        return _Bench(request, applied, catalog, choice, ranking, below, learnt)
+
+    def _case(self, bench: _Bench, trace: PinTrace | None, failed: Failed | None) -> Case:
+        request, profile, catalog = bench.request, bench.policy.profile, bench.catalog
+        facts = facts_of(bench.ranking, catalog) if failed else {}
+        distrust = self._learning.distrust(request, profile, catalog) if failed else ""
+        return Case(request, bench.ranking, profile.escalation, bench.below, trace, failed, facts, distrust)
 
     def _situation(self, request: Request, tradeoff: int, catalog: Catalog, warm: economics.Warm | None) -> Situation:
         return Situation(request.purpose, request.requirements, tradeoff, catalog, warm, self._lengths.observations)
 
     async def _consult(self, request: Request, bench: _Bench, time_left: float) -> Consultation | None:
-        applied, kept = bench.policy, bench.choice.kept
+        applied = bench.policy
+        kept = [model for model in bench.choice.kept if model.id not in bench.below]
         if self._consultant is None or not applied.consult or len(kept) < 2:  # noqa: PLR2004 - a choice takes two
             return None
         # Reading a text of megabytes would hold up every other decision.
@@ -148,6 +165,33 @@ class Selection:
             return Consultation(problem="the caller's deadline left no time to ask it")
         return await self._consultant.recommend(
             kept, messages, applied.tradeoff, applied.preference_id, budget, request.tenant
+        )
+
+    def _decision(
+        self, bench: _Bench, conclusion: Conclusion, consultation: Consultation | None, distrust: str
+    ) -> Decision:
+        request, applied, catalog = bench.request, bench.policy, bench.catalog
+        baseline_model, baseline_cost = self._baseline(request, applied, catalog)
+        return Decision(
+            id=f"dec_{uuid.uuid4().hex}",
+            model=conclusion.ranking[0].model,
+            ranking=conclusion.ranking,
+            source=conclusion.source,
+            reason=conclusion.reason,
+            request=request,
+            cost_quality_tradeoff=applied.tradeoff,
+            removed=bench.choice.removed,
+            consultation=consultation,
+            time=self._now(),
+            policy=applied.profile.name,
+            pin=conclusion.pin,
+            shadow=self._shadow(request, applied, catalog),
+            baseline_model=baseline_model,
+            baseline_cost_usd=baseline_cost,
+            strongest_model=economics.strongest(bench.ranking),
+            cheapest_model=economics.cheapest(bench.ranking),
+            learning=trace_of(bench.ranking, bench.below, bench.learnt, applied, distrust),
+            valid_for_seconds=applied.profile.pin_idle_seconds if is_pinned(request) else 0.0,
         )
 
     def _baseline(self, request: Request, applied: Policy, catalog: Catalog) -> tuple[str, float | None]:

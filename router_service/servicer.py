@@ -100,7 +100,7 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         return await answer("ListDecisions", context, find)
 
     async def GetSavings(self, request: pb.GetSavingsRequest, context: Context) -> pb.GetSavingsResponse:
-        """What was spent, and what the baseline would have cost."""
+        """What was spent, what replies came to, and what other models alone would have cost."""
 
         async def sum_up() -> pb.GetSavingsResponse:
             return writing.write_savings(await self._ledger.savings(reading.read_savings(request)))

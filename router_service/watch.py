@@ -84,4 +84,5 @@ def summary_of(decision: Decision) -> Summary:
         source=decision.source,
         reason=decision.reason,
         expected_cost_usd=decision.ranking[0].expected_cost_usd,
+        previous_outcome=decision.request.previous_reply.outcome,
     )

@@ -21,6 +21,7 @@ from router_service.catalog import Catalog
 from router_service.consulting import Consulting
 from router_service.credentials import check_exposure, configured_credentials
 from router_service.errors import InvalidConfiguration
+from router_service.learning import Learning, VerdictRefresh
 from router_service.ledger import Ledger, open_ledger
 from router_service.model_refresh import ModelRefresh
 from router_service.not_diamond import NotDiamond
@@ -52,6 +53,7 @@ class Router:
     store: Store
     ledger: Ledger
     consulting: Consulting | None
+    learning: VerdictRefresh
     reloading: CatalogWatch
     watchers: Watchers
 
@@ -59,6 +61,7 @@ class Router:
         """Close everything; what the ledger has queued is written."""
         if self.consulting is not None:
             await self.consulting.close()
+        await self.learning.close()
         await self.ledger.close()
         await self.store.close()
 
@@ -75,7 +78,10 @@ def build(settings: Settings, catalog: Catalog) -> Router:
         lambda name, fields: telemetry.event(name, **fields),
     )
     consulting = _consulting(settings, store)
-    selection = Selection(catalog, consulting, Pins(store), settings.not_diamond_budget, time.time)
+    learning = Learning()
+    learning.prepare(catalog)
+    selection = Selection(catalog, consulting, Pins(store), settings.not_diamond_budget, time.time, learning)
+    refresh = VerdictRefresh(learning, ledger)
     watchers = Watchers()
     servicer = RouterServicer(selection, ledger, watchers, settings.default_deadline)
     server = grpc.aio.server(interceptors=_interceptors(settings), options=_options(settings))
@@ -87,11 +93,12 @@ def build(settings: Settings, catalog: Catalog) -> Router:
         reflection.enable_server_reflection(names, server)
 
     def apply(fresh: Catalog) -> None:
+        learning.prepare(fresh)
         selection.catalog = fresh
 
     paths = [SHIPPED_CATALOG, *(Path(part) for part in settings.config.split(os.pathsep) if part)]
     reloading = CatalogWatch(catalog, paths, lambda: load_catalog(settings.config), apply, _tell)
-    return Router(server, health, _listen(settings, server), store, ledger, consulting, reloading, watchers)
+    return Router(server, health, _listen(settings, server), store, ledger, consulting, refresh, reloading, watchers)
 
 
 def _consulting(settings: Settings, store: Store) -> Consulting | None:

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 
-from router_service.domain import Decision, Page, Query, Report, Savings, Summary
+from router_service.domain import Decision, Page, Query, Report, Savings, Summary, Verdict
 from router_service.errors import UnknownDecision
 from router_service.ledger.contents import Contents, keep
 from router_service.ledger.summaries import (
     MOST_REPORTS,
+    Arrived,
     add_up,
     matches,
     read_token,
-    sum_up,
     summarise,
+    verdict_of,
     write_token,
 )
+from router_service.ledger.sums import sum_up
 
 
 class MemoryLedger:
     """Keeps the latest decisions and forgets the oldest first."""
 
-    def __init__(self, capacity: int, contents: Contents = Contents.NONE) -> None:
-        """`capacity`: how many decisions are kept."""
+    def __init__(self, capacity: int, contents: Contents = Contents.NONE, now: Callable[[], float] = time.time) -> None:
+        """`capacity`: how many decisions are kept; `now`: seconds since the epoch."""
         self.dropped = 0  # nothing waits to be written here
         self._capacity = capacity
         self._contents = contents
         self._decisions: OrderedDict[str, Decision] = OrderedDict()
-        self._reports: dict[str, list[Report]] = {}
+        self._now = now
+        self._reports: dict[str, list[Arrived]] = {}
 
     def record(self, decision: Decision) -> None:
         """Keep a decision, and of its prompt what may be kept."""
@@ -39,9 +44,9 @@ class MemoryLedger:
     async def report(self, report: Report) -> None:
         """Keep what became of a decision, once however often it is told; UnknownDecision when it is not kept."""
         await self.find(report.decision_id)
-        reports = self._reports.setdefault(report.decision_id, [])
-        if report not in reports and len(reports) < MOST_REPORTS:
-            reports.append(report)
+        arrived = self._reports.setdefault(report.decision_id, [])
+        if all(entry.report != report for entry in arrived) and len(arrived) < MOST_REPORTS:
+            arrived.append(Arrived(report, self._now()))
 
     async def find(self, decision_id: str) -> Decision:
         """The decision of this id; UnknownDecision when it is not kept."""
@@ -52,7 +57,7 @@ class MemoryLedger:
 
     async def reports_of(self, decision_id: str) -> tuple[Report, ...]:
         """What was reported of a decision, in the order of arrival."""
-        return tuple(self._reports.get(decision_id, ()))
+        return tuple(arrived.report for arrived in self._reports.get(decision_id, ()))
 
     async def list(self, query: Query, size: int, token: str) -> Page:
         """A page of decisions, latest first."""
@@ -65,6 +70,13 @@ class MemoryLedger:
     async def savings(self, query: Query) -> tuple[Savings, ...]:
         """Sums for each purpose and model."""
         return sum_up(self._matching(query))
+
+    async def verdicts(self, since: float, limit: int) -> tuple[Verdict, ...]:
+        """How replies fared, in the order of their reports."""
+        found = (verdict_of(self._decisions[name], add_up(arrived)) for name, arrived in self._reports.items())
+        late = [verdict for verdict in found if verdict is not None and verdict.reported >= since]
+        late.sort(key=lambda verdict: (verdict.reported, verdict.decision_id))
+        return tuple(late[max(0, len(late) - limit) :])
 
     async def close(self) -> None:
         """Nothing to write: what is in memory goes with the process."""

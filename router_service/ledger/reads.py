@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, select, tuple_
+from typing import Any
 
-from router_service.domain import Decision, Outcome, Page, Purpose, Query, Report, Savings, Source, Summary
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, not_, select, tuple_
+
+from router_service.domain import (
+    FAILURES,
+    Decision,
+    Outcome,
+    Page,
+    Purpose,
+    Query,
+    Report,
+    Savings,
+    Source,
+    Summary,
+    Verdict,
+)
 from router_service.ledger.documents import decision_from, report_from
-from router_service.ledger.summaries import Position, write_token
+from router_service.ledger.summaries import VERDICTS, Position, write_token
+from router_service.ledger.sums import TURNS
 from router_service.ledger.tables import DECISIONS, REPORTS, storable
 
 D = DECISIONS.c
+# Who answered: the model that was chosen, unless another one is known to have stepped in.
+ANSWERED = func.coalesce(func.nullif(D.served_model, ""), D.model).label("answered")
+VERDICT = (D.id, D.reported_at, D.tenant, D.purpose, D.edit_format, ANSWERED, D.outcome, D.previous_outcome)
 
 
 def is_kept(connection: Connection, decision_id: str) -> bool:
@@ -52,27 +70,66 @@ def savings(connection: Connection, query: Query) -> tuple[Savings, ...]:
             output_tokens=int(row.output_tokens),
             cost_usd=row.cost_usd,
             baseline_cost_usd=row.baseline_cost_usd,
+            turns=int(row.turns),
+            applied_first_time=int(row.applied_first_time),
+            applied=int(row.applied),
+            rescued=int(row.rescued),
+            failed=int(row.failed),
+            escalated=int(row.escalated),
+            strongest_cost_usd=row.strongest_cost_usd,
+            cheapest_cost_usd=row.cheapest_cost_usd,
         )
         for row in connection.execute(_sums(query))
     )
 
 
+def verdicts(connection: Connection, since: float, limit: int) -> tuple[Verdict, ...]:
+    """How replies fared that were reported on at or after `since`: the latest `limit`, in the order of their reports."""
+    rows = select(*VERDICT).where(D.outcome.in_(sorted(VERDICTS)), D.reported_at >= since)
+    found = connection.execute(rows.order_by(D.reported_at.desc(), D.id.desc()).limit(limit)).all()
+    return tuple(_verdict(row) for row in reversed(found))
+
+
+def judged(connection: Connection, query: Query, limit: int) -> tuple[tuple[Decision, Verdict], ...]:
+    """Decisions with how their replies fared: the latest `limit`, in the order of the decisions."""
+    rows = select(*VERDICT, D.trace).where(D.outcome.in_(sorted(VERDICTS)), *_matching(query))
+    found = connection.execute(rows.order_by(D.time.desc(), D.id.desc()).limit(limit)).all()
+    return tuple((decision_from(row.trace), _verdict(row)) for row in reversed(found))
+
+
 def _sums(query: Query) -> Select[tuple[object, ...]]:
-    answered = func.coalesce(func.nullif(D.served_model, ""), D.model).label("answered")
     cost = func.sum(func.coalesce(D.cost_usd, 0.0)).label("cost_usd")
-    # What has no baseline counts as it cost, and what has no cost counts nowhere.
-    baseline = case((D.cost_usd.is_(None), 0.0), else_=func.coalesce(D.baseline_actual_cost_usd, D.cost_usd))
+    applied = D.outcome == Outcome.APPLIED.value
+    mends = D.previous_outcome.in_(sorted(FAILURES))
+    turn = and_(D.purpose.in_(sorted(TURNS)), not_(mends))
     sums = select(
         D.purpose,
-        answered,
+        ANSWERED,
         func.count().label("decisions"),
-        func.sum(case((D.input_tokens + D.output_tokens > 0, 1), else_=0)).label("reported"),
+        _count(D.input_tokens + D.output_tokens > 0).label("reported"),
         func.sum(D.input_tokens).label("input_tokens"),
         func.sum(D.output_tokens).label("output_tokens"),
         cost,
-        func.sum(baseline).label("baseline_cost_usd"),
+        _compared(D.baseline_actual_cost_usd).label("baseline_cost_usd"),
+        _count(turn).label("turns"),
+        _count(and_(turn, applied)).label("applied_first_time"),
+        _count(applied).label("applied"),
+        _count(and_(applied, mends)).label("rescued"),
+        _count(D.outcome.in_(sorted(FAILURES))).label("failed"),
+        _count(D.source == Source.ESCALATED.value).label("escalated"),
+        _compared(D.strongest_actual_cost_usd).label("strongest_cost_usd"),
+        _compared(D.cheapest_actual_cost_usd).label("cheapest_cost_usd"),
     )
-    return sums.where(*_matching(query)).group_by(D.purpose, answered).order_by(cost.desc(), D.purpose, answered)
+    return sums.where(*_matching(query)).group_by(D.purpose, ANSWERED).order_by(cost.desc(), D.purpose, ANSWERED)
+
+
+def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.sum(case((condition, 1), else_=0))
+
+
+def _compared(other: ColumnElement[float | None]) -> ColumnElement[float]:
+    """Another model's costs: what has none counts as it cost, and what has no cost counts nowhere."""
+    return func.sum(case((D.cost_usd.is_(None), 0.0), else_=func.coalesce(other, D.cost_usd)))
 
 
 def _matching(query: Query) -> list[ColumnElement[bool]]:
@@ -93,6 +150,19 @@ def _matching(query: Query) -> list[ColumnElement[bool]]:
     return conditions
 
 
+def _verdict(row: Row[Any]) -> Verdict:
+    return Verdict(
+        decision_id=row.id,
+        reported=row.reported_at,
+        tenant=row.tenant,
+        purpose=Purpose(row.purpose),
+        edit_format=row.edit_format,
+        model=row.answered,
+        outcome=Outcome(row.outcome),
+        first=row.previous_outcome not in FAILURES,
+    )
+
+
 def _summary(row: Row[tuple[object, ...]]) -> Summary:
     return Summary(
         decision_id=row.id,
@@ -111,4 +181,7 @@ def _summary(row: Row[tuple[object, ...]]) -> Summary:
         output_tokens=row.output_tokens,
         cost_usd=row.cost_usd,
         baseline_cost_usd=row.baseline_actual_cost_usd,
+        previous_outcome=Outcome(row.previous_outcome),
+        strongest_cost_usd=row.strongest_actual_cost_usd,
+        cheapest_cost_usd=row.cheapest_actual_cost_usd,
     )

@@ -13,15 +13,14 @@ from cachetools import LRUCache
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from router_service.domain import Decision, Page, Query, Report, Savings
+from router_service.domain import Decision, Page, Query, Report, Savings, Verdict
 from router_service.errors import UnknownDecision
 from router_service.ledger import reads, writes
 from router_service.ledger.contents import Contents, keep
 from router_service.ledger.database import LedgerUnavailable, open_database, sentence
 from router_service.ledger.documents import key_of
 from router_service.ledger.queue import OnProblem, Unwritable, WriteQueue
-from router_service.ledger.summaries import read_token
-from router_service.ledger.writes import Arrived
+from router_service.ledger.summaries import Arrived, read_token
 
 # Most decisions held in memory to be found before they are written.
 MOST_RECENT = 2_000
@@ -107,6 +106,10 @@ class SqlLedger:
     async def savings(self, query: Query) -> tuple[Savings, ...]:
         """Sums over the decisions that are written."""
         return await self._ask(lambda connection: reads.savings(connection, query), SLOW)
+
+    async def verdicts(self, since: float, limit: int) -> tuple[Verdict, ...]:
+        """How replies fared, as far as it is written, in the order of their reports."""
+        return await self._ask(lambda connection: reads.verdicts(connection, since, limit), SLOW)
 
     async def close(self) -> None:
         """Write what is queued, and let go of the database."""

@@ -1,4 +1,4 @@
-"""What a decision's reports add up to, its summary, the sums over many, and a page's token."""
+"""What a decision's reports add up to, its summary, and a page's token."""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from router_service.domain import Decision, Outcome, Query, Report, Savings, Summary
+from router_service.domain import FAILURES, Decision, Outcome, Query, Report, Summary, Verdict
 from router_service.errors import FieldViolation, InvalidRequest
 
 # A reply has one delivery and a few verdicts; whoever reports more repeats itself.
 MOST_REPORTS = 32
 
+# What says how a reply fared; the other outcomes say whether it was delivered, or nothing.
+VERDICTS = FAILURES | {Outcome.APPLIED, Outcome.NO_EDITS, Outcome.INTERRUPTED}
+
 Position = tuple[float, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A report, and when it came, in seconds since the epoch."""
+
+    report: Report
+    received: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +39,26 @@ class Reported:
     cached_input_tokens: int = 0
     cost_usd: float | None = None
     baseline_actual_cost_usd: float | None = None
+    strongest_actual_cost_usd: float | None = None
+    cheapest_actual_cost_usd: float | None = None
+    reported_at: float | None = None
 
 
-def add_up(reports: Iterable[Report]) -> Reported:
-    """The latest report wins, except where it does not know what an earlier one knew."""
+def add_up(arrivals: Iterable[Arrived]) -> Reported:
+    """The latest report wins, except where it does not know what an earlier one knew.
+
+    How a reply fared outranks that it was delivered, in whatever order the two arrive.
+    """
     known = Reported()
-    for report in reports:
-        known = replace(known, served_model=report.served_model or known.served_model, outcome=report.outcome)
+    for arrived in arrivals:
+        report = arrived.report
+        settled = known.outcome in VERDICTS and report.outcome not in VERDICTS
+        known = replace(
+            known,
+            served_model=report.served_model or known.served_model,
+            outcome=known.outcome if settled else report.outcome,
+            reported_at=max(known.reported_at or 0.0, arrived.received),
+        )
         if report.input_tokens or report.output_tokens:
             known = replace(
                 known,
@@ -42,10 +66,15 @@ def add_up(reports: Iterable[Report]) -> Reported:
                 output_tokens=report.output_tokens,
                 cached_input_tokens=report.cached_input_tokens,
             )
-        # The two costs are of the same tokens, so they are taken together.
+        # The costs are of the same tokens, so they are taken together.
         if _finite(report.cost_usd) is not None:
-            baseline = _finite(report.baseline_cost_usd)
-            known = replace(known, cost_usd=report.cost_usd, baseline_actual_cost_usd=baseline)
+            known = replace(
+                known,
+                cost_usd=report.cost_usd,
+                baseline_actual_cost_usd=_finite(report.baseline_cost_usd),
+                strongest_actual_cost_usd=_finite(report.strongest_cost_usd),
+                cheapest_actual_cost_usd=_finite(report.cheapest_cost_usd),
+            )
     return known
 
 
@@ -69,6 +98,26 @@ def summarise(decision: Decision, reported: Reported) -> Summary:
         output_tokens=reported.output_tokens,
         cost_usd=reported.cost_usd,
         baseline_cost_usd=reported.baseline_actual_cost_usd,
+        previous_outcome=request.previous_reply.outcome,
+        strongest_cost_usd=reported.strongest_actual_cost_usd,
+        cheapest_cost_usd=reported.cheapest_actual_cost_usd,
+    )
+
+
+def verdict_of(decision: Decision, reported: Reported) -> Verdict | None:
+    """How the reply to a decision fared; None while nothing says so."""
+    request = decision.request
+    if reported.outcome not in VERDICTS:
+        return None
+    return Verdict(
+        decision_id=decision.id,
+        reported=reported.reported_at or 0.0,
+        tenant=request.tenant,
+        purpose=request.purpose,
+        edit_format=request.edit_format,
+        model=reported.served_model or decision.model,
+        outcome=reported.outcome,
+        first=request.previous_reply.outcome not in FAILURES,
     )
 
 
@@ -82,27 +131,6 @@ def matches(summary: Summary, query: Query) -> bool:
         and (not query.since or summary.time >= query.since)
         and (not query.until or summary.time < query.until)
     )
-
-
-def sum_up(summaries: Iterable[Summary]) -> tuple[Savings, ...]:
-    """Sums for each purpose and model, the dearest first; a decision without a baseline counts as it cost."""
-    groups: dict[tuple[str, str], Savings] = {}
-    for entry in summaries:
-        model = entry.served_model or entry.model
-        sums = groups.get((entry.purpose, model)) or Savings(entry.purpose, model, 0, 0, 0, 0, 0.0, 0.0)
-        cost = entry.cost_usd or 0.0
-        baseline = cost if entry.cost_usd is None or entry.baseline_cost_usd is None else entry.baseline_cost_usd
-        groups[entry.purpose, model] = Savings(
-            entry.purpose,
-            model,
-            sums.decisions + 1,
-            sums.reported + bool(entry.input_tokens or entry.output_tokens),
-            sums.input_tokens + entry.input_tokens,
-            sums.output_tokens + entry.output_tokens,
-            sums.cost_usd + cost,
-            sums.baseline_cost_usd + baseline,
-        )
-    return tuple(sorted(groups.values(), key=lambda sums: (-sums.cost_usd, str(sums.purpose), sums.model)))
 
 
 def write_token(summary: Summary) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, Double, Index, Integer, MetaData, Table, Text
 
-from router_service.domain import Decision, Report
+from router_service.domain import Decision
 from router_service.ledger.documents import key_of, to_document
-from router_service.ledger.summaries import Reported, summarise
+from router_service.ledger.summaries import Arrived, Reported, summarise
 
 METADATA = MetaData()
 
@@ -35,10 +35,17 @@ DECISIONS = Table(
     Column("cached_input_tokens", BigInteger, nullable=False),
     Column("cost_usd", Double),
     Column("baseline_actual_cost_usd", Double),
+    Column("strongest_actual_cost_usd", Double),
+    Column("cheapest_actual_cost_usd", Double),
+    # The defaults are for a replica of the release before, which writes on without these columns.
+    Column("edit_format", Text, nullable=False, server_default=""),
+    Column("previous_outcome", Text, nullable=False, server_default="unknown"),
+    Column("reported_at", Double),
     Column("trace", JSON, nullable=False),
     Index("decisions_by_time", "time", "id"),
     Index("decisions_by_tenant", "tenant", "time", "id"),
     Index("decisions_by_conversation", "conversation_id", "time", "id"),
+    Index("decisions_by_report", "reported_at", "id"),
 )
 
 # No foreign key: a report may arrive before the decision that another replica has yet to write.
@@ -71,6 +78,8 @@ def decision_row(decision: Decision) -> dict[str, Any]:
         "expected_cost_usd": summary.expected_cost_usd,
         "baseline_model": storable(decision.baseline_model),
         "baseline_cost_usd": decision.baseline_cost_usd,
+        "edit_format": storable(decision.request.edit_format),
+        "previous_outcome": str(summary.previous_outcome),
         **reported_columns(Reported()),
         "trace": to_document(decision),
     }
@@ -82,11 +91,11 @@ def reported_columns(reported: Reported) -> dict[str, Any]:
     return {**asdict(reported), **texts}
 
 
-def report_row(report: Report, received: float) -> dict[str, Any]:
+def report_row(arrived: Arrived) -> dict[str, Any]:
     """A report's row."""
     return {
-        "key": key_of(report),
-        "decision_id": storable(report.decision_id),
-        "received": received,
-        "document": to_document(report),
+        "key": key_of(arrived.report),
+        "decision_id": storable(arrived.report.decision_id),
+        "received": arrived.received,
+        "document": to_document(arrived.report),
     }

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from router_service.domain import Decision, Report
+from router_service.domain import Decision
 from router_service.ledger.documents import report_from
-from router_service.ledger.summaries import MOST_REPORTS, add_up
+from router_service.ledger.summaries import MOST_REPORTS, Arrived, add_up
 from router_service.ledger.tables import DECISIONS, REPORTS, decision_row, report_row, reported_columns
 
 OLD_ROWS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A report, and when it came, in seconds since the epoch."""
-
-    report: Report
-    received: float
 
 
 def write(connection: Connection, entries: Sequence[Decision | Arrived]) -> None:
@@ -30,7 +21,7 @@ def write(connection: Connection, entries: Sequence[Decision | Arrived]) -> None
     decisions = [decision_row(entry) for entry in entries if isinstance(entry, Decision)]
     reports = [entry for entry in entries if isinstance(entry, Arrived)]
     _insert(connection, DECISIONS, decisions)
-    rows = [report_row(entry.report, entry.received) for entry in reports]
+    rows = [report_row(entry) for entry in reports]
     # Ordered, so that two replicas that report on the same decisions wait for each other and not in a circle.
     ids = sorted({row["id"] for row in decisions} | {row["decision_id"] for row in rows})
     if rows:
@@ -41,7 +32,7 @@ def write(connection: Connection, entries: Sequence[Decision | Arrived]) -> None
     for row, entry in zip(rows, reports, strict=True):
         mine = known.setdefault(row["decision_id"], {})
         if row["key"] not in mine and len(mine) < MOST_REPORTS:
-            mine[row["key"]] = entry.report
+            mine[row["key"]] = entry
             fresh.append(row)
     _insert(connection, REPORTS, fresh)
     _add_up(connection, known)
@@ -71,18 +62,18 @@ def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) ->
         connection.execute(sqlite.insert(table).on_conflict_do_nothing(), rows)
 
 
-def _reports(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, Report]]:
+def _reports(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, Arrived]]:
     """The reports of these decisions, in the order of arrival, by decision and key."""
-    columns = select(REPORTS.c.decision_id, REPORTS.c.key, REPORTS.c.document)
-    found: dict[str, dict[str, Report]] = {}
-    for decision_id, key, document in connection.execute(
+    columns = select(REPORTS.c.decision_id, REPORTS.c.key, REPORTS.c.document, REPORTS.c.received)
+    found: dict[str, dict[str, Arrived]] = {}
+    for decision_id, key, document, received in connection.execute(
         columns.where(REPORTS.c.decision_id.in_(ids)).order_by(REPORTS.c.position)
     ):
-        found.setdefault(decision_id, {})[key] = report_from(document)
+        found.setdefault(decision_id, {})[key] = Arrived(report_from(document), received)
     return found
 
 
-def _add_up(connection: Connection, known: dict[str, dict[str, Report]]) -> None:
+def _add_up(connection: Connection, known: dict[str, dict[str, Arrived]]) -> None:
     if not known:
         return
     rows: Iterable[dict[str, Any]] = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from protos.router.v1 import router_pb2 as pb
 from router_service.catalog import Catalog, Model, Profile
 from router_service.domain import Decision, LearningTrace, Page, PreviousReply, Ranked, Report, Savings, Summary
@@ -187,16 +189,8 @@ def write_page(page: Page) -> pb.ListDecisionsResponse:
 def write_savings(rows: tuple[Savings, ...]) -> pb.GetSavingsResponse:
     """The sums by purpose and model, the dearest first, and all of them together."""
     ordered = sorted(rows, key=lambda row: -row.cost_usd)
-    total = Savings(
-        purpose=None,
-        model="",
-        decisions=sum(row.decisions for row in rows),
-        reported=sum(row.reported for row in rows),
-        input_tokens=sum(row.input_tokens for row in rows),
-        output_tokens=sum(row.output_tokens for row in rows),
-        cost_usd=sum(row.cost_usd for row in rows),
-        baseline_cost_usd=sum(row.baseline_cost_usd for row in rows),
-    )
+    numbers = [field.name for field in fields(Savings) if field.name not in ("purpose", "model")]
+    total = Savings(None, "", **{name: sum(getattr(row, name) for row in rows) for name in numbers})
     return pb.GetSavingsResponse(rows=[_write_row(row) for row in ordered], total=_write_row(total))
 
 
@@ -210,4 +204,12 @@ def _write_row(row: Savings) -> pb.SavingsRow:
         output_tokens=row.output_tokens,
         cost_usd=row.cost_usd,
         baseline_cost_usd=row.baseline_cost_usd,
+        turns=row.turns,
+        applied_first_time=row.applied_first_time,
+        rescued=row.rescued,
+        failed=row.failed,
+        escalated=row.escalated,
+        cost_per_applied_usd=row.cost_usd / row.applied if row.applied else None,
+        strongest_cost_usd=row.strongest_cost_usd,
+        cheapest_cost_usd=row.cheapest_cost_usd,
     )

@@ -1,23 +1,14 @@
-"""What a request says about itself: purpose, edit format and previous outcome, from Aider's own wording."""
-
-import json
+"""What a request is for and which edit format it asks for, in the words of Aider's releases since 0.40."""
 
 import pytest
 
-from edge_gateway import aider, chat_request
+from tests.edge_gateway.aider_messages import CODE, DIFF, FILES, FILES_BLOCK, RULES, understand
 
-CODE = "Act as an expert software developer.\nAlways use best practices when coding.\nReply in English.\n"
-DIFF = CODE + "\n3. Describe each change with a *SEARCH/REPLACE block* per the examples below.\n"
-RULES = (
-    "\n\n# *SEARCH/REPLACE block* Rules:\n\nEvery *SEARCH/REPLACE block* must use this format:\n1. The *FULL* file path"
+EDITS = (
+    "1. Decide if you need to propose *SEARCH/REPLACE* edits to any files. You can create new files without asking!\n"
 )
-FILES = "I have *added these files to the chat* so you can go ahead and edit them.\n\nf.py\n```\nx = 1\n```\n"
-
-
-def understand(*turns: tuple[str, str], **more: object) -> aider.Understanding:
-    messages = [{"role": role, "content": text} for role, text in turns]
-    body = {"model": "auto", "messages": messages, "stream": True, **more}
-    return aider.understand(chat_request.parse(json.dumps(body).encode()))
+PLATFORM = "Keep in mind these details about the user's platform and environment:\n- Platform: Linux\n"
+FENCED = "1. The opening fence and code language, eg: ```python\n2. The *FULL* file path\n*SEARCH/REPLACE block*\n"
 
 
 @pytest.mark.parametrize(
@@ -25,101 +16,132 @@ def understand(*turns: tuple[str, str], **more: object) -> aider.Understanding:
     [
         (DIFF, "code"),
         ("Formatting re-enabled. \n" + CODE, "code"),
+        ("detailed thinking off\n" + CODE.replace("English", "French"), "code"),
+        ("Act as an expert software developer.\nTake requests for changes to the supplied code.\n", "code"),
         ("Act as an expert code analyst.\nAnswer questions about the supplied code.", "ask"),
+        ("You are an expert on the AI coding tool called Aider.\nAnswer the user's questions", "ask"),
         ("Act as an expert code analyst.\nUnderstand the user's question or request.", "context"),
         ("Act as an expert architect engineer and provide direction to your editor engineer.", "architect"),
+        ("Act as an expert senior engineer and provide direction to your junior engineer.", "architect"),
         ("Act as an expert software developer who edits source code.\n", "editor"),
         ("Act as an expert software developer and make changes to source code.\n", "editor"),
         ("You generate concise, one-line Git commit messages based on the provided diffs.", "commit"),
+        ("Review the provided context and diffs which are about to be committed to a git repo.", "commit"),
         ("*Briefly* summarize this partial conversation about programming.", "summary"),
         ("You are a helpful assistant.", "chat"),
         ("Please act as my expert cook.", "chat"),
     ],
-)
+)  # fmt: skip
 def test_the_purpose_is_read_from_the_first_message(first, purpose):
     assert understand(("system", first), ("user", "do it")).purpose == purpose
+    assert understand(("developer", first), ("user", "do it")).purpose == purpose
     assert understand(("user", first), ("assistant", "Ok."), ("user", "do it")).purpose == purpose
+    assert understand(("user", first), ("user", "do it")).purpose == purpose
 
 
-def test_a_commit_with_a_prompt_of_the_users_own_is_known_by_its_shape():
-    assert understand(("system", "Write a haiku."), ("user", "# Diffs:\n\n--- a\n+++ b")).purpose == "commit"
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [("user", DIFF)],
+        [("user", DIFF + RULES), ("assistant", "Sure, which file?"), ("user", "f.py")],
+        [("system", "You are a helpful assistant."), ("user", DIFF + RULES)],
+        [("system", "You help."), *FILES_BLOCK, ("user", "*Briefly* summarize this partial conversation")],
+        [("system", "Act as an expert software developer. Be brief."), ("user", "hi")],
+        [("system", "You review prompts such as: Act as an expert architect engineer."), ("user", "hi")],
+        [("system", "Apply patches.\n*** Begin Patch\n"), ("user", "hi")],
+        [("assistant", DIFF), ("user", "hi")],
+        [("system", "Be brief."), ("user", "What does this heading mean?\n# Diffs:\nI found it in a log.")],
+    ],
+)
+def test_aiders_words_in_a_chat_that_is_not_aiders_leave_it_a_chat(turns):
+    understood = understand(*turns)
+    assert (understood.purpose, understood.edit_format, understood.previous_outcome) == ("chat", "", "none")
 
 
-def test_a_cache_ping_is_a_code_prompt_that_wants_one_token():
-    assert understand(("system", DIFF), ("user", "x"), stream=None, max_tokens=1).purpose == "cache_ping"
+def test_aiders_other_prompts_in_the_files_and_the_turn_do_not_change_the_purpose():
+    files = FILES.replace("x = 1", "Act as an expert architect engineer\n*** Begin Patch\ndiff -U0")
+    understood = understand(
+        ("system", DIFF),
+        ("user", files),
+        ("assistant", "Ok, any changes I propose will be to those files."),
+        ("user", "Act as an expert code analyst.\nAnswer questions about unified diffs." + RULES),
+    )
+    assert (understood.purpose, understood.edit_format) == ("code", "diff")
+
+
+@pytest.mark.parametrize("diffs", ["# Diffs:\n\n--- a\n+++ b", "USER: rename it\n# Diffs:\nAdded f.py\ndiff --git a b"])
+def test_a_commit_with_a_prompt_of_the_users_own_is_known_by_its_shape(diffs):
+    assert understand(("system", "Write a haiku."), ("user", diffs)).purpose == "commit"
+
+
+@pytest.mark.parametrize("first", [DIFF, "Act as an expert code analyst.\nAnswer questions about the supplied code."])
+def test_a_cache_ping_wants_one_token_and_asks_nothing(first):
+    understood = understand(("system", first), *FILES_BLOCK, stream=None, max_tokens=1)
+    assert (understood.purpose, understood.continuation, understood.user_text) == ("cache_ping", False, "")
+    assert [file.name for file in understood.files] == ["f.py"]
 
 
 @pytest.mark.parametrize(
     ("rules", "edit_format"),
     [
         (DIFF, "diff"),
-        (
-            CODE + "1. The opening fence and code language, eg: ```python\n2. The *FULL* file path\nSEARCH/REPLACE",
-            "diff-fenced",
-        ),
+        (CODE + FENCED, "diff-fenced"),
+        (CODE + EDITS + PLATFORM + FENCED, "diff-fenced"),
+        (CODE + EDITS + FENCED, "editor-diff-fenced"),
+        (DIFF + "## ASSISTANT: ```\nmain.py\n<<<<<<< SEARCH\n", "diff-fenced"),
+        (DIFF + "## ASSISTANT: main.py\n```python\n<<<<<<< SEARCH\n", "diff"),
+        (DIFF + "## ASSISTANT: main.py\n<source>python\n<<<<<<< SEARCH\n", "diff"),
         (CODE + "write out the changes similar to a unified diff like `diff -U0` would produce.", "udiff"),
+        (CODE + "similar to a unified diff\n# File editing rules:\nStart each hunk with a `@@ ... @@` line.", "udiff"),
+        (CODE + "similar to a unified diff\n# File editing rules:\nThe patch tool needs CORRECT patches", "udiff-simple"),
+        (CODE + "using the V4A diff format, within `*** Begin Patch`\nthey want SEARCH/REPLACE blocks", "patch"),
         (CODE + "You MUST use this *file listing* format:", "whole"),
+        ("Act as an expert software developer.\nyou MUST use the `write_file` function to edit the files", "whole-func"),
+        ("Act as an expert software developer.\nyou MUST use the `replace_lines` function to edit", "diff-func"),
         ("Act as an expert software developer who edits source code.\n*SEARCH/REPLACE block*", "editor-diff"),
         ("Act as an expert software developer and make changes to source code.\n*file listing*", "editor-whole"),
         ("Act as an expert architect engineer", ""),
     ],
-)
+)  # fmt: skip
 def test_the_edit_format_is_read_from_the_rules(rules, edit_format):
     assert understand(("system", rules), ("user", "do it")).edit_format == edit_format
 
 
-HISTORY = (("system", DIFF), ("user", "first wish"), ("assistant", "Sure.\n```x```"))
-FILES_BLOCK = (("user", FILES), ("assistant", "Ok, any changes I propose will be to those files."))
+def test_the_edit_format_of_old_releases_is_read_from_the_examples():
+    example = ("assistant", "Here are the *SEARCH/REPLACE* blocks:\n\n```python\nmain.py\n<<<<<<< SEARCH\n")
+    turns = (("user", "Change get_factorial()"), example, ("user", "hi"))
+    assert understand(("system", DIFF), *turns).edit_format == "diff-fenced"
+    assert understand(("user", DIFF), ("assistant", "Ok."), *turns).edit_format == "diff-fenced"
 
 
+@pytest.mark.parametrize("role", ["system", "user"])
 @pytest.mark.parametrize(
-    ("turns", "outcome"),
+    ("prompt", "reminder"),
     [
-        ([("user", "first wish" + RULES)], "none"),
-        ([*FILES_BLOCK, ("user", "first wish" + RULES)], "none"),
+        (DIFF, RULES.strip()),
+        (CODE + "*SEARCH/REPLACE block*\n", "\n# *SEARCH/REPLACE block* Rules:\n\n1. A rule\n\nReply in French.\n\n"),
+        ("Act as an expert code analyst.\nAnswer questions\n", "Reply in French.\n"),
+        (CODE + "unified diff\n", "# File editing rules:\n\nReturn edits similar to unified diffs\n"),
         (
-            [
-                ("user", "I committed the changes with git hash 1 & commit msg: m"),
-                ("assistant", "Ok."),
-                ("user", "next"),
-            ],
-            "applied",
+            CODE + "*file listing*\n",
+            "To suggest changes to a file you MUST return the entire content.\n\nNever elide.\n",
         ),
-        ([("user", "I updated the files."), ("assistant", "Ok."), *FILES_BLOCK, ("user", "next")], "applied"),
-        (
-            [
-                ("user", "I didn't see any properly formatted edits in your reply?!"),
-                ("assistant", "Ok."),
-                *FILES_BLOCK,
-                ("user", "x"),
-            ],
-            "no_edits",
-        ),
-        ([("user", "# 1 SEARCH/REPLACE block failed to match!\n\n## Search" + RULES)], "edit_failed"),
-        ([("user", "# 3 SEARCH/REPLACE blocks failed to match!" + RULES)], "edit_failed"),
-        ([("user", "UnifiedDiffNoMatch: hunk failed to apply!\n")], "edit_failed"),
-        ([("user", "calc.py\n<<<<<<< SEARCH\n>>>>>>> REPLACE\n^^^ Expected `=======`" + RULES)], "edit_failed"),
-        ([("user", "\n\n# Fix any errors below, if possible.\n\nE999" + RULES)], "lint_failed"),
-        ([("user", "I ran this command:\n\npytest\n\nAnd got this output:\n\nF" + RULES)], "command_failed"),
-        ([("user", "I added these files to the chat: a.py" + RULES)], "none"),
-        (
-            [
-                ("user", "more\n^C KeyboardInterrupt"),
-                ("assistant", "I see that you interrupted my previous reply."),
-                ("user", "go on" + RULES),
-            ],
-            "interrupted",
-        ),
+        (CODE + "V4A diff\n", "# V4A Diff Format Rules:\n\nONLY EVER RETURN CODE IN THE SPECIFIED FORMAT!\n"),
+        (CODE + "*file listing*\n", "Regeln, wie es sie noch nicht gab:\n\nalles in Reimen\n"),
     ],
 )
-def test_the_previous_outcome_is_read_from_the_turn_and_the_history(turns, outcome):
-    assert understand(*HISTORY, *turns).previous_outcome == outcome
+def test_the_users_text_is_the_turn_without_the_reminder_of_the_rules(role, prompt, reminder):
+    wish = "Fix it.\n\n# Rules:\n\nin `f.py`"
+    last = [("user", f"{wish}\n\n{reminder}")] if role == "user" else [("user", wish), ("system", reminder)]
+    assert understand(("system", f"{prompt}\n{reminder}"), *FILES_BLOCK, *last).user_text == wish
 
 
-@pytest.mark.parametrize("wish", ["Why does '^^^ Expected' appear?", "Explain: # Fix any errors below, if possible."])
-def test_a_user_who_quotes_aider_is_not_taken_for_aider(wish):
-    assert understand(*HISTORY, ("user", wish + RULES)).previous_outcome == "none"
+def test_the_users_text_is_found_where_the_prompt_does_not_repeat_the_reminder():
+    assert understand(("system", DIFF), ("user", "do it" + RULES)).user_text == "do it"
 
 
-def test_the_rules_that_aider_appends_are_not_taken_for_the_turn():
-    assert understand(*HISTORY, ("user", "do it" + RULES + "\nI ran this command:\n")).previous_outcome == "none"
+def test_a_prefilled_reply_makes_a_continuation_of_the_same_turn():
+    understood = understand(("system", DIFF), ("user", "do it" + RULES), ("assistant", "f.py\n```python\n<<<<<<< SEA"))
+    assert (understood.continuation, understood.user_text, understood.previous_outcome) == (True, "do it", "none")
+    assert not understand(("system", DIFF), ("user", "do it" + RULES)).continuation
+    assert understand(("user", "Count to 9"), ("assistant", "1, 2,")).continuation

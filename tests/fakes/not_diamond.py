@@ -1,6 +1,7 @@
 """Not Diamond's API as it was recorded, and every way in which it has been seen or feared to fail, over a raw socket."""
 
 import asyncio
+import email
 import json
 from collections.abc import Awaitable, Callable
 
@@ -52,12 +53,35 @@ async def drip(_: dict, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.1)
 
 
+def form(content_type: str, raw: bytes) -> dict[str, str]:
+    """The parts of a multipart form by name."""
+    message = email.message_from_bytes(b"content-type: " + content_type.encode() + b"\r\n\r\n" + raw)
+    parts = message.get_payload()
+    assert isinstance(parts, list), "not a form of several parts"
+    return {
+        part.get_param("name", header="content-disposition"): part.get_payload(decode=True).decode() for part in parts
+    }
+
+
+def list_of(models: list[str]) -> list[dict[str, str]]:
+    """Models as its list tells them."""
+    named = (model.split("/", 1) for model in models)
+    return [{"provider": provider, "model": name} for provider, name in named]
+
+
 class FakeNotDiamond:
-    """Serves POST /v2/modelRouter/modelSelect with `answer`, and keeps what it was asked."""
+    """Serves POST /v2/modelRouter/modelSelect with `answer`, and keeps what it was asked.
+
+    POST /v2/pzn/trainCustomRouter is served with `training`; `uploads` are the parts of the forms that came. `models` is its
+    list of models, None when it keeps that to itself.
+    """
 
     def __init__(self) -> None:
         self.answer: Answer = reply(500, b"{}")
+        self.training: Answer = document({"preference_id": "pref-1"})
+        self.models: list[str] | None = None
         self.seen: list[tuple[str, dict[str, str], dict]] = []
+        self.uploads: list[dict[str, str]] = []
         self._thread = ServerThread(self._start)
         self.url = f"http://127.0.0.1:{self._thread.port}"
 
@@ -92,10 +116,16 @@ class FakeNotDiamond:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             request_line, *lines = head.strip().split("\r\n")
             headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-            body = json.loads(await reader.readexactly(int(headers.get("content-length", "0"))) or b"{}")
+            raw = await reader.readexactly(int(headers.get("content-length", "0")))
+            if request_line.startswith("POST /v2/pzn/trainCustomRouter "):
+                self.uploads.append(form(headers["content-type"], raw))
+                await self.training({}, writer)
+                continue
+            body = json.loads(raw or b"{}")
             if request_line.startswith("GET "):
-                # The list of models: this one keeps it to itself, so everything is offered.
-                await reply(404, b"{}")(body, writer)
+                # While it keeps its list of models to itself, everything is offered.
+                listing = reply(404, b"{}") if self.models is None else document({"models": list_of(self.models)})
+                await listing(body, writer)
                 continue
             self.seen.append((request_line, headers, body))
             await self.answer(body, writer)

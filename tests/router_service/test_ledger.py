@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import random
 import socket
 import sqlite3
 import sys
@@ -15,7 +16,10 @@ from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,12 +42,13 @@ from router_service.domain import (
     ShadowTrace,
     Source,
     Summary,
+    Verdict,
 )
 from router_service.errors import InvalidConfiguration, InvalidRequest, UnknownDecision
 from router_service.ledger import Contents, Ledger, LedgerUnavailable, MemoryLedger, SqlLedger, open_ledger
-from router_service.ledger.database import open_database
+from router_service.ledger.database import MIGRATIONS, open_database
 from router_service.ledger.documents import decision_from, report_from, to_document
-from router_service.ledger.summaries import MOST_REPORTS, add_up
+from router_service.ledger.summaries import MOST_REPORTS, VERDICTS, Arrived, add_up
 from router_service.ledger.tables import METADATA
 from tests.databases import MISSING, PASSWORD, Postgres, programs
 from tests.processes import Process, wait_until
@@ -315,12 +320,171 @@ async def test_savings_add_up_by_purpose_and_the_model_that_answered(ledger):
         return sum(sums.reported for sums in await ledger.savings(EVERYTHING)) == 4
 
     await until(all_reported, "the sums")
-    assert await ledger.savings(Query(tenant="acme")) == (
-        Savings(Purpose.CODE, "openai/big", 2, 1, 1000, 100, 0.5, 1.0),
-        Savings(Purpose.CODE, "z/small", 2, 2, 2010, 220, 0.375, 1.625),
-        Savings(Purpose.COMMIT, "z/local", 1, 1, 7, 7, 0.0, 0.0),
-    )
+    big, small, local = await ledger.savings(Query(tenant="acme"))
+    assert big == Savings(Purpose.CODE, "openai/big", 2, 1, 1000, 100, 0.5, 1.0, 2, 1, 1, 0, 0, 0, 0.5, 0.5)
+    assert small == Savings(Purpose.CODE, "z/small", 2, 2, 2010, 220, 0.375, 1.625, 2, 2, 2, 0, 0, 0, 0.375, 0.375)
+    assert local == Savings(Purpose.COMMIT, "z/local", 1, 1, 7, 7, 0.0, 0.0)
     assert await ledger.savings(Query(tenant="nobody")) == ()
+
+
+def after(entry: Decision, outcome: Outcome, **changes: Any) -> Decision:
+    """A decision whose conversation's previous reply fared so."""
+    return asking(replace(entry, **changes), previous_reply=PreviousReply(outcome, "z/small", "before", 1))
+
+
+async def test_savings_count_turns_rescues_and_failures_and_compare_with_the_strongest_and_the_cheapest(ledger):
+    decided = (
+        (decision(0), Outcome.APPLIED),
+        (decision(1), Outcome.EDIT_FAILED),
+        (after(decision(2), Outcome.EDIT_FAILED, source=Source.ESCALATED), Outcome.APPLIED),
+        (after(decision(3), Outcome.APPLIED), Outcome.UNDONE),
+        (after(decision(4), Outcome.UNDONE, source=Source.ESCALATED), Outcome.LINT_FAILED),
+        (after(decision(5), Outcome.LINT_FAILED), Outcome.NO_EDITS),
+        (after(decision(6), Outcome.INTERRUPTED), None),
+        (asking(decision(7), purpose=Purpose.COMMIT), Outcome.COMPLETED),
+        (asking(decision(8), purpose=Purpose.ASK), Outcome.NO_EDITS),
+        (asking(decision(9), profile="other"), Outcome.APPLIED),
+    )
+    for entry, outcome in decided:
+        ledger.record(entry)
+        if outcome is not None:
+            delivered = Report(entry.id, "openai/big", Outcome.COMPLETED, 10, 10, 0, 0.25, None)
+            await ledger.report(replace(delivered, strongest_cost_usd=1.0, cheapest_cost_usd=0.125))
+            await ledger.report(Report(entry.id, "", outcome))
+
+    async def all_reported() -> bool:
+        rows = await ledger.savings(EVERYTHING)
+        return sum(sums.applied + sums.failed for sums in rows) == 6
+
+    await until(all_reported, "the verdicts in the sums")
+    rows = {sums.purpose: sums for sums in await ledger.savings(Query(profile="auto"))}
+    code = rows[Purpose.CODE]
+    assert (code.decisions, code.turns, code.applied_first_time, code.applied) == (7, 4, 1, 2)
+    assert (code.rescued, code.failed, code.escalated) == (1, 3, 2)
+    assert (code.cost_usd, code.baseline_cost_usd) == (1.5, 1.5)
+    assert (code.strongest_cost_usd, code.cheapest_cost_usd) == (6.0, 0.75)
+    assert (rows[Purpose.COMMIT].turns, rows[Purpose.COMMIT].cost_usd) == (0, 0.25)
+    assert (rows[Purpose.ASK].turns, rows[Purpose.ASK].applied) == (1, 0)
+
+
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
+async def test_memory_and_databases_add_up_and_judge_alike(url):
+    chance = random.Random(20261123)
+    memory, database = MemoryLedger(1000), sql(url)
+    costs = [None, 0.125, 0.25, 0.5, 1.0]  # their sums are exact
+    for number in range(400):
+        entry = after(
+            decision(number, source=chance.choice(list(Source)), model=chance.choice(["openai/big", "z/small"])),
+            chance.choice(list(Outcome)),
+        )
+        entry = asking(entry, purpose=chance.choice(list(Purpose)), edit_format=chance.choice(["", "diff", "whole"]))
+        told = [
+            Report(
+                entry.id,
+                chance.choice(["", "z/small", "y/other"]),
+                chance.choice(list(Outcome)),
+                chance.randrange(3),
+                chance.randrange(3),
+                0,
+                *chance.choices(costs, k=2),
+                strongest_cost_usd=chance.choice(costs),
+                cheapest_cost_usd=chance.choice(costs),
+            )
+            for _ in range(chance.randrange(4))
+        ]
+        for ledger in (memory, database):
+            ledger.record(entry)
+            for report in told:
+                await ledger.report(report)
+    await database.close()
+    again = sql(url)
+    for query in (EVERYTHING, Query(model="z/small"), Query(since=decision(200).time)):
+        sums = await memory.savings(query)
+        assert sorted(sums, key=str) == sorted(await again.savings(query), key=str)
+        assert len(sums) > 10
+    judged = [{entry.decision_id: replace(entry, reported=0.0) for entry in await ledger.verdicts(0, 1000)}
+              for ledger in (memory, again)]  # fmt: skip
+    assert judged[0] == judged[1]
+    assert len(judged[0]) > 100
+    await again.close()
+
+
+async def told(ledger: Ledger, count: int, since: float = 0.0, limit: int = 100) -> tuple[Verdict, ...]:
+    """The verdicts, as soon as there are so many."""
+
+    async def enough() -> bool:
+        return len(await ledger.verdicts(since, limit)) == count
+
+    await until(enough, f"{count} verdicts")
+    return await ledger.verdicts(since, limit)
+
+
+async def test_verdicts_say_how_replies_fared_in_the_order_of_their_reports(ledger):
+    started = time.time()
+    entries = {
+        0: asking(decision(0), edit_format="diff"),
+        1: after(decision(1), Outcome.EDIT_FAILED),
+        2: after(decision(2), Outcome.INTERRUPTED),
+        3: decision(3),
+        4: decision(4),
+    }
+    for entry in entries.values():
+        ledger.record(entry)
+    assert await ledger.verdicts(0.0, 100) == ()
+    # The order of reports is not that of decisions, and 4 has only been delivered.
+    for number, outcome in (
+        (4, "completed"),
+        (2, "applied"),
+        (0, "edit_failed"),
+        (3, "provider_failed"),
+        (1, "undone"),
+    ):
+        served = "z/small" if number == 2 else ""
+        await ledger.report(Report(f"decision-{number:04}", served, Outcome(outcome), input_tokens=number))
+    first, second, third = await told(ledger, 3)
+    assert [entry.decision_id for entry in (first, second, third)] == [f"decision-{n:04}" for n in (2, 0, 1)]
+    assert started <= first.reported <= second.reported <= third.reported <= time.time()
+    assert replace(first, reported=0.0) == Verdict(
+        "decision-0002", 0.0, "acme", Purpose.CODE, "", "z/small", Outcome.APPLIED, True
+    )
+    assert (second.edit_format, second.model, second.first) == ("diff", "openai/big", True)
+    assert (third.outcome, third.first) == (Outcome.UNDONE, False)
+    assert await ledger.verdicts(0.0, 2) == (second, third)
+    assert await ledger.verdicts(third.reported, 100) == tuple(
+        entry for entry in (first, second, third) if entry.reported >= third.reported
+    )
+    assert await ledger.verdicts(time.time() + 60, 100) == ()
+
+
+async def test_a_verdict_that_changes_is_told_again_at_its_new_place(ledger):
+    for number in range(2):
+        ledger.record(decision(number))
+        await ledger.report(Report(f"decision-{number:04}", "", Outcome.APPLIED))
+    before = await told(ledger, 2)
+    await ledger.report(Report("decision-0000", "", Outcome.UNDONE))
+
+    async def changed() -> bool:
+        return [entry.outcome for entry in await ledger.verdicts(0.0, 10)] == [Outcome.APPLIED, Outcome.UNDONE]
+
+    await until(changed, "the undone reply at the end")
+    again = await ledger.verdicts(0.0, 10)
+    assert again[0] == before[1]
+    assert again[1].reported >= before[0].reported
+
+
+async def test_a_delivery_told_late_does_not_take_a_verdict_away(ledger):
+    ledger.record(decision(1))
+    await ledger.report(Report("decision-0001", "", Outcome.LINT_FAILED))
+    await ledger.report(Report("decision-0001", "z/small", Outcome.COMPLETED, 1000, 200, 0, 0.25))
+
+    async def delivered() -> bool:
+        return [entry.input_tokens for entry in await listed(ledger, 1)] == [1000]
+
+    await until(delivered, "the delivery")
+    (summary,) = await listed(ledger, 1)
+    assert (summary.outcome, summary.served_model, summary.cost_usd) == (Outcome.LINT_FAILED, "z/small", 0.25)
+    (verdict,) = await told(ledger, 1)
+    assert (verdict.outcome, verdict.model) == (Outcome.LINT_FAILED, "z/small")
 
 
 async def test_memory_forgets_the_oldest_first():
@@ -335,8 +499,8 @@ async def test_memory_forgets_the_oldest_first():
 
 
 def test_later_reports_do_not_take_away_what_is_known():
-    told = Report("d", "z/small", Outcome.COMPLETED, 10, 20, 5, 0.5, 0.75)
-    total = add_up([told, Report("d", "", Outcome.UNDONE, cost_usd=math.nan)])
+    delivered = Arrived(Report("d", "z/small", Outcome.COMPLETED, 10, 20, 5, 0.5, 0.75), 1.0)
+    total = add_up([delivered, Arrived(Report("d", "", Outcome.UNDONE, cost_usd=math.nan), 2.0)])
     assert (total.served_model, total.outcome, total.input_tokens, total.cost_usd) == (
         "z/small",
         Outcome.UNDONE,
@@ -344,9 +508,23 @@ def test_later_reports_do_not_take_away_what_is_known():
         0.5,
     )
     assert total.baseline_actual_cost_usd == 0.75
-    again = add_up([told, Report("d", "openai/big", Outcome.APPLIED, 30, 40, 0, 0.25)])
+    assert total.reported_at == 2.0
+    again = add_up([delivered, Arrived(Report("d", "openai/big", Outcome.APPLIED, 30, 40, 0, 0.25), 3.0)])
     assert (again.served_model, again.input_tokens, again.cached_input_tokens) == ("openai/big", 30, 0)
     assert (again.cost_usd, again.baseline_actual_cost_usd) == (0.25, None)
+
+
+@pytest.mark.parametrize("verdict", sorted(VERDICTS))
+@pytest.mark.parametrize("delivery", sorted(set(Outcome) - VERDICTS))
+def test_how_a_reply_fared_outranks_that_it_was_delivered_in_either_order(verdict, delivery):
+    reports = [Arrived(Report("d", "", verdict), 1.0), Arrived(Report("d", "", delivery), 2.0)]
+    assert add_up(reports).outcome is add_up(reversed(reports)).outcome is verdict
+
+
+def test_of_two_verdicts_the_later_counts():
+    reports = [Arrived(Report("d", "", Outcome.APPLIED), 1.0), Arrived(Report("d", "", Outcome.UNDONE), 2.0)]
+    assert add_up(reports).outcome is Outcome.UNDONE
+    assert add_up(reversed(reports)).outcome is Outcome.APPLIED
 
 
 st.register_type_strategy(float, st.floats(allow_nan=False))
@@ -439,6 +617,62 @@ asyncio.run(main())
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
     engine.dispose()
+
+
+def migrate_to(url: str, revision: str) -> sqlalchemy.Engine:
+    """An empty database as an earlier release left it."""
+    engine = sqlalchemy.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    return engine
+
+
+FIRST_RELEASE = """INSERT INTO decisions
+(id, time, tenant, profile, purpose, conversation_id, model, source, reason, baseline_model, served_model, outcome,
+ input_tokens, output_tokens, cached_input_tokens, cost_usd, trace)
+VALUES (:id, 5.5, 'acme', 'auto', 'code', '', 'openai/big', 'local', 'best', '', '', :outcome, 10, 20, 0, 0.25, :trace)"""
+
+
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
+async def test_a_ledger_of_the_first_release_is_brought_forward_with_all_its_rows(url):
+    engine = migrate_to(url, "0001")
+    rows = [(replace(FULL, id="full"), "applied"), *((decision(number), "unknown") for number in range(1100))]
+    with engine.begin() as connection:
+        for entry, outcome in rows:
+            values = {"id": entry.id, "outcome": outcome, "trace": json.dumps(to_document(kept(entry)))}
+            connection.execute(sqlalchemy.text(FIRST_RELEASE), values)
+        for key, received in (("a", 50.5), ("b", 60.5)):
+            document = json.dumps(to_document(Report("full", "", Outcome.APPLIED)))
+            values = {"key": key, "received": received, "document": document}
+            connection.execute(
+                sqlalchemy.text(
+                    "INSERT INTO reports (key, decision_id, received, document) "
+                    "VALUES (:key, 'full', :received, :document)"
+                ),
+                values,
+            )
+    engine.dispose()
+    ledger = sql(url)
+    (verdict,) = await ledger.verdicts(0.0, 10)
+    assert verdict == Verdict("full", 60.5, "acme", Purpose.CODE, "diff", "openai/big", Outcome.APPLIED, False)
+    (sums,) = await ledger.savings(EVERYTHING)
+    assert (sums.decisions, sums.turns, sums.rescued) == (1101, 1100, 1)
+    assert sums.strongest_cost_usd == sums.cheapest_cost_usd == sums.cost_usd
+    assert await ledger.find("full") == kept(FULL)
+    await ledger.close()
+    # A replica of that release that still runs goes on writing what it knows.
+    engine = sqlalchemy.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        values = {"id": "late", "outcome": "unknown", "trace": json.dumps(to_document(kept(decision(1))))}
+        connection.execute(sqlalchemy.text(FIRST_RELEASE), values)
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    engine.dispose()
+    again = sql(url)
+    assert len((await again.list(EVERYTHING, 2000, "")).summaries) == 1102
+    await again.close()
 
 
 @pytest.mark.parametrize("url", DATABASES, indirect=True)

@@ -1,0 +1,127 @@
+"""Compares replays with the baselines, with bootstrap intervals over tasks and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from bench.routing import baselines
+from bench.routing.baselines import Point
+from bench.routing.pools import Pool
+from bench.routing.replay import Run
+from bench.routing.tables import Answer, Table
+
+RESAMPLES = 1000
+# Points of quality between cheap and strong below which a share of the gap says nothing.
+SMALLEST_GAP = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with the bounds of its 95% bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """What it says of a difference: better, worse, or nothing."""
+        return "better" if self.low > 0 else "worse" if self.high < 0 else "no difference shown"
+
+
+class Resamples:
+    """The same resamples of tasks, and of seeds, for all comparisons, so that these are paired."""
+
+    def __init__(self, tasks: int, seeds: int) -> None:
+        draw = numpy.random.default_rng(7)
+        drawn = draw.multinomial(tasks, numpy.full(tasks, 1 / tasks), size=RESAMPLES) / tasks
+        # The first is the sample itself.
+        self._tasks = numpy.vstack([numpy.full(tasks, 1 / tasks), drawn])
+        drawn = draw.multinomial(seeds, numpy.full(seeds, 1 / seeds), size=RESAMPLES) / seeds
+        self._seeds = numpy.vstack([numpy.full(seeds, 1 / seeds), drawn])
+
+    def points(self, answers: Sequence[Answer]) -> list[Point]:
+        """(cost, quality) of a fixed answer to every task, in every resample."""
+        values = numpy.array([[answer.cost, answer.score] for answer in answers])
+        return [(cost, quality) for cost, quality in self._tasks @ values]
+
+    def runs(self, runs: Sequence[Run]) -> list[Point]:
+        """(cost, quality) of replays, one a seed, in every resample."""
+        costs = self._mean(numpy.array([run.costs for run in runs]))
+        return list(zip(costs, self._mean(numpy.array([run.scores for run in runs])), strict=True))
+
+    def _mean(self, values: Any) -> Any:
+        return ((self._seeds @ values) * self._tasks).sum(axis=1)
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """Of a value in the sample, and then in each resample."""
+    low, high = numpy.quantile(numpy.array(values[1:]), [0.025, 0.975])
+    return Interval(float(values[0]), float(low), float(high))
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One router against the baselines at equal cost; gains in points of quality, costs in US dollars a task.
+
+    `mix`: what a random mix of cheap and strong has at the router's cost; `apgr`: the mean share of their gap that the
+    router recovers over costs between theirs (a random mix: .5), None where the gap is too small; `aiq`: the gain in AIQ.
+    """
+
+    quality: float
+    cost: float
+    mix: float
+    over_mix: Interval
+    over_zero_router: Interval
+    apgr: Interval | None
+    aiq: Interval
+
+
+class Bars:
+    """What the routers of one pool have to beat, in every resample."""
+
+    def __init__(self, table: Table, pool: Pool, resamples: Resamples) -> None:
+        fixed = {model: resamples.points(table.answers[model]) for model in pool.priors}
+        self._cheap, self._strong = fixed[pool.cheap], fixed[pool.strong]
+        self._fixed = list(zip(*fixed.values(), strict=True))
+        self._hulls = [baselines.hull(points) for points in self._fixed]
+        ends = zip(self._hulls, self._cheap, self._strong, strict=True)
+        self._areas = [baselines.area(corners, low, high) for corners, (low, _), (high, _) in ends]
+
+    def over_mix(self, points: Sequence[Point]) -> list[float]:
+        """Points of quality over the random mix of equal cost, in every resample."""
+        return [100 * (point[1] - self._mix(number, point[0])) for number, point in enumerate(points)]
+
+    def compare(self, points: Sequence[Point]) -> Comparison:
+        """A router's (cost, quality) in every resample, compared in the same resample."""
+        zero = [100 * (point[1] - baselines.at(corners, point[0])) for point, corners in self._paired(points)]
+        gap = 100 * (self._strong[0][1] - self._cheap[0][1])
+        return Comparison(
+            quality=float(points[0][1]),
+            cost=float(points[0][0]),
+            mix=float(self._mix(0, points[0][0])),
+            over_mix=interval(self.over_mix(points)),
+            over_zero_router=interval(zero),
+            apgr=interval([self._apgr(*entry) for entry in enumerate(points)]) if gap >= SMALLEST_GAP else None,
+            aiq=interval([100 * self._aiq(*entry) for entry in enumerate(points)]),
+        )
+
+    def _paired(self, points: Sequence[Point]) -> Iterable[tuple[Point, list[Point]]]:
+        return zip(points, self._hulls, strict=True)
+
+    def _mix(self, number: int, cost: float) -> float:
+        return baselines.at([self._cheap[number], self._strong[number]], cost)
+
+    def _aiq(self, number: int, point: Point) -> float:
+        low, high = self._cheap[number][0], self._strong[number][0]
+        own = baselines.area(baselines.hull([*self._fixed[number], point]), low, high)
+        return own - self._areas[number]
+
+    def _apgr(self, number: int, point: Point) -> float:
+        (low, worst), (high, best) = self._cheap[number], self._strong[number]
+        own = baselines.area(baselines.hull([(low, worst), (high, best), point]), low, high)
+        return (own - worst) / (best - worst)

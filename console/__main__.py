@@ -1,0 +1,101 @@
+"""`python -m console`: the commands and their options."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from dotenv import load_dotenv
+from rich.console import Console
+
+from console import savings as shown
+from console.router import RouterProblem, fetch_savings
+from console.since import parse_since
+
+# Columns of a line where it is not a terminal that says so.
+WIDTH = 120
+ENV_FILE = Path(__file__).absolute().parent.parent / ".env"
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+Since = Annotated[str, typer.Option(help="Only what was decided since: a span such as 7d or 12h, or a date.")]
+Tenant = Annotated[str, typer.Option(help="Only this tenant's.")]
+
+
+@app.callback()
+def read_environment(
+    env_file: Annotated[
+        Path, typer.Option(help="Settings that the environment does not hold are read here.")
+    ] = ENV_FILE,
+) -> None:
+    """What routing saved, and the training of a custom Not Diamond router."""
+    load_dotenv(env_file)
+
+
+@app.command()
+def savings(
+    router: Annotated[
+        str, typer.Option(envvar=["EDGE_ROUTER", "ROUTER_LISTEN"], help="The router's gRPC address.")
+    ] = "127.0.0.1:50051",
+    since: Since = "",
+    tenant: Tenant = "",
+    profile: Annotated[str, typer.Option(help="Only this profile's.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+) -> None:
+    """Say what routing saved, and how replies fared."""
+    try:
+        sums = fetch_savings(router, os.environ, _since(since), tenant, profile)
+    except RouterProblem as problem:
+        _fail(str(problem))
+    if as_json:
+        typer.echo(shown.as_json(sums))
+        return
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    if sums.rows:
+        console.print(*shown.as_tables(sums))
+    console.print(shown.in_words(sums), markup=False)
+
+
+@app.command()
+def train(
+    out: Annotated[Path | None, typer.Option(help="Write the training data to this file, and send nothing.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="The ROUTER_CONFIG file that gets the preference_id; else it is only printed.")
+    ] = None,
+    profile: Annotated[str, typer.Option(help="The profile that gets the preference_id.")] = "auto",
+    since: Since = "",
+    tenant: Tenant = "",
+    language: Annotated[str, typer.Option(help="`english`, or `multilingual`.")] = "english",
+    wait: Annotated[float, typer.Option(min=0, help="Minutes to wait until Not Diamond takes the preference_id.")] = 20,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: send, and write.")] = False,
+) -> None:
+    """Train a custom Not Diamond router on the turns in the ledger."""
+    # The ledger's libraries take their time, and `savings` needs none of them.
+    from console import train as training  # noqa: PLC0415
+
+    start = _since(since)
+    options = training.Options(out, config, profile, start, tenant, language, wait * 60, yes)
+    try:
+        training.train(options)
+    except training.TrainProblem as problem:
+        _fail(str(problem))
+
+
+def _since(text: str) -> datetime | None:
+    try:
+        return parse_since(text, datetime.now().astimezone())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--since") from None
+
+
+def _fail(problem: str) -> NoReturn:
+    typer.echo(problem, err=True)
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m console")

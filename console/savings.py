@@ -1,0 +1,100 @@
+"""Shows the router's sums: as tables with what they mean in words, or as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from rich import box
+from rich.table import Table
+
+from console.router import Row, Savings
+
+REPLIES = ("decisions", "turns", "applied\nat once", "rescued", "failed", "escalated")
+COSTS = ("cost", "per\napplied", "strongest\nalone", "cheapest\nalone")
+CAVEAT = (
+    "The comparison prices the tokens of the replies that were given: another model's own replies would have been "
+    "longer or shorter, and might have failed or been applied where these were not."
+)
+# Below so many dollars two sums are the same.
+CENT_FRACTION = 0.00005
+
+
+def as_json(savings: Savings) -> str:
+    """The rows and the total as one JSON document; what is not known is null."""
+    return json.dumps({"rows": [asdict(row) for row in savings.rows], "total": asdict(savings.total)}, indent=2)
+
+
+def as_tables(savings: Savings) -> tuple[Table, Table]:
+    """How replies fared, and what they cost: a row for each purpose and model, and the total."""
+    return _table("How replies fared", REPLIES, savings, _counts), _table("What they cost", COSTS, savings, _costs)
+
+
+def in_words(savings: Savings) -> str:
+    """What the sums mean, a sentence a line."""
+    total = savings.total
+    if not total.decisions:
+        return "No decisions are kept for this span; there is nothing to sum up yet."
+    told = "" if total.reported == total.decisions else f"; the tokens of {total.reported} of them are known"
+    lines = [f"{_count(total.decisions, 'decision')}, {dollars(total.cost_usd)}{told}."]
+    if total.turns:
+        lines.append(
+            f"Of {_count(total.turns, 'turn')}, {total.applied_first_time} had the first reply applied; {total.rescued} "
+            f"more were rescued after a failure. {_count(total.failed, 'reply', 'replies')} failed, and "
+            f"{_count(total.escalated, 'decision')} went to another model because of it."
+        )
+    if total.reported:
+        strongest, cheapest = total.strongest_cost_usd, total.cheapest_cost_usd
+        lines.append(
+            f"The strongest candidate alone: {dollars(strongest)}; routing {_against(total.cost_usd, strongest)}."
+        )
+        lines.append(
+            f"The cheapest candidate alone: {dollars(cheapest)}; routing {_against(total.cost_usd, cheapest)}."
+        )
+        if abs(total.baseline_cost_usd - total.cost_usd) > CENT_FRACTION:
+            baseline = total.baseline_cost_usd
+            lines.append(f"The profiles' baselines: {dollars(baseline)}; routing {_against(total.cost_usd, baseline)}.")
+        lines.append(CAVEAT)
+    return "\n".join(lines)
+
+
+def dollars(amount: float | None) -> str:
+    """An amount to read: cents for large ones, four places for small ones, a dash for none."""
+    if amount is None:
+        return "-"
+    return f"${amount:,.2f}" if amount >= 100 else f"${amount:.4f}"  # noqa: PLR2004 - a hundred dollars
+
+
+def _against(cost: float, other: float) -> str:
+    difference = other - cost
+    if abs(difference) < CENT_FRACTION:
+        return "cost the same"
+    share = f" ({abs(difference) / other:.0%})" if other else ""
+    return f"saved {dollars(difference)}{share}" if difference > 0 else f"cost {dollars(-difference)} more{share}"
+
+
+def _table(title: str, columns: Sequence[str], savings: Savings, figures: Callable[[Row], list[str]]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("purpose", no_wrap=True)
+    table.add_column("model", overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in savings.rows:
+        table.add_row(row.purpose, row.model, *figures(row))
+    table.add_section()
+    table.add_row("total", "", *figures(savings.total), style="bold")
+    return table
+
+
+def _counts(row: Row) -> list[str]:
+    counts = (row.decisions, row.turns, row.applied_first_time, row.rescued, row.failed, row.escalated)
+    return [f"{count:,}" for count in counts]
+
+
+def _costs(row: Row) -> list[str]:
+    return [*map(dollars, (row.cost_usd, row.cost_per_applied_usd, row.strongest_cost_usd, row.cheapest_cost_usd))]
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

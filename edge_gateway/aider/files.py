@@ -1,0 +1,75 @@
+"""Finds the files in the chat, each with a digest of its contents, and the map of the repository."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from edge_gateway.aider import messages
+from edge_gateway.aider.messages import Block
+from edge_gateway.aider.understanding import ChatFile
+from edge_gateway.chat_request import Turn
+
+_DIGEST_BYTES = 16
+# Nobody edits more files at once; a text that holds more fences than this was made to be slow.
+_MOST_FILES = 2_000
+_MOST_FENCES = 4_000
+_LONGEST_NAME = 1_024
+_INTRODUCTION = 4_000
+_OPENING = re.compile(r"^([^\n]{1,1024})\n(`{3,10}|<(?:source|code|pre|codeblock|sourcecode)>)\n", re.MULTILINE)
+
+
+def shown(turns: Sequence[Turn]) -> tuple[tuple[ChatFile, ...], int]:
+    """The files in the chat, and the length of the message with the repository's map in characters."""
+    files: tuple[ChatFile, ...] | None = None
+    map_characters = 0
+    for position in range(len(turns) - 2, -1, -1):
+        turn, answer = turns[position], turns[position + 1]
+        if turn.role != "user" or answer.role != "assistant":
+            continue
+        found = messages.acknowledged(turn.text, answer.text)
+        if found is Block.FILES and files is None:
+            files = tuple(ChatFile(name, _digest(text), len(text)) for name, text in split(turn.text))
+        elif found is Block.REPO_MAP and not map_characters:
+            map_characters = len(turn.text)
+    return files or (), map_characters
+
+
+def split(text: str) -> list[tuple[str, str]]:
+    """The names and contents in Aider's message of files: a name on a line, then its contents between two fences.
+
+    Aider chooses a fence that begins no line of any of the files. A file that does not end with a line break has the
+    closing fence on its last line.
+    """
+    opening = _OPENING.search(text, 0, _INTRODUCTION)
+    if opening is None:
+        return []
+    opener = opening[2]
+    closer = opener if opener[0] == "`" else f"</{opener[1:]}"
+    starts = _headings(text, opener, closer, opening)
+    ends = [begins - len(closer) - 2 for _, begins, _ in starts[1:]]
+    whole = text.rstrip("\n")
+    ends.append(len(whole) - len(closer) if whole.endswith(closer) else len(whole))
+    return [(name, text[start : max(start, end)]) for (name, _, start), end in zip(starts, ends, strict=True)]
+
+
+def _headings(text: str, opener: str, closer: str, first: re.Match[str]) -> list[tuple[str, int, int]]:
+    """Of each file its name, where that stands, and where its contents begin."""
+    found = [(first[1].strip(), first.start(), first.end())]
+    between, fence = f"{closer}\n\n", f"\n{opener}\n"
+    position = first.end()
+    for _ in range(_MOST_FENCES):
+        position = text.find(between, position)
+        if position < 0 or len(found) == _MOST_FILES:
+            break
+        position += len(between)
+        end = text.find("\n", position, position + _LONGEST_NAME)
+        if end > position and text.startswith(fence, end):
+            found.append((text[position:end].strip(), position, end + len(fence)))
+            position = end + len(fence)
+    return found
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()

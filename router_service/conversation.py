@@ -1,0 +1,156 @@
+"""What is remembered of a conversation, and what follows for its model: it stays while the prompt cache is warm; pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+
+from router_service.candidates import Shortlist
+from router_service.domain import FAILURES, Decision, Outcome, PinTrace, Purpose, Request, Source
+from router_service.escalation import Failed
+
+# Any model does these well, and their prompts are all different: there is no cache to keep warm.
+UNPINNED = frozenset({Purpose.COMMIT, Purpose.SUMMARY})
+# What is asked for on the side: the previous reply's failure is no reason for a stronger model here.
+ASIDE = UNPINNED | {Purpose.CACHE_PING}
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """The model a conversation is on, and what its replies came to.
+
+    `input_tokens`, `request`: of the latest request, its length and which one it was. `failures`: replies that have failed
+    in a row up to now; `tries`: how many of them are the model's own. `escalated_from`: the model whose failure brought the
+    conversation here, empty when none did; `mended`: whether a reply has been applied since. `used`: seconds since the epoch,
+    0 when an earlier version wrote it.
+    """
+
+    model: str
+    input_tokens: int
+    request: str = ""
+    failures: int = 0
+    tries: int = 0
+    escalated_from: str = ""
+    mended: bool = False
+    used: float = 0.0
+
+    def is_warm(self, idle_seconds: float, now: float) -> bool:
+        """Whether the provider still has the prompt cache; what an earlier version wrote lives no longer than the cache."""
+        return not self.used or now - self.used < idle_seconds
+
+
+def hear(pin: Pin, request: Request) -> Pin:
+    """The pin with what the request tells of the previous reply; one that is repeated tells nothing new."""
+    previous = request.previous_reply
+    if request.purpose is Purpose.CACHE_PING or request.continuation:
+        return pin
+    if previous.outcome is Outcome.APPLIED:
+        return replace(pin, failures=0, tries=0, mended=True)
+    if previous.outcome in FAILURES and not _repeats(pin, request):
+        row = max(pin.failures + 1, previous.consecutive_failures)
+        own = previous.model in ("", pin.model)
+        return replace(pin, failures=row, tries=pin.tries + own, mended=False)
+    return pin
+
+
+def judge(pin: Pin, request: Request, choice: Shortlist, *, warm: bool) -> PinTrace:
+    """Whether to stay on the pinned model, and why."""
+    gone = _gone(pin, request, choice)
+    if gone:
+        return PinTrace(pin.model, False, gone)
+    if request.continuation:
+        return PinTrace(pin.model, True, "goes on with the reply it began")
+    if request.purpose is Purpose.CACHE_PING:
+        return PinTrace(pin.model, True, "a ping warms the prompt cache of the conversation's model")
+    if request.previous_reply.outcome in FAILURES:
+        return _after_failure(pin, request)
+    if warm:
+        return PinTrace(pin.model, True, "the conversation stays on its model while the prompt cache is warm")
+    if not pin.escalated_from:
+        return PinTrace(pin.model, False, "the conversation has been idle, and its prompt cache is cold")
+    if pin.mended:
+        reason = f"what {pin.escalated_from} failed at is mended and the prompt cache is cold: it may step down"
+        return PinTrace(pin.model, False, reason)
+    reason = (
+        f"{pin.escalated_from} failed before it and nothing has been applied since: it stays, though its cache is cold"
+    )
+    return PinTrace(pin.model, True, reason)
+
+
+def failed_reply(request: Request, pin: Pin | None, trace: PinTrace | None) -> Failed | None:
+    """The failed reply that the decision must answer; None when there is none, or it has had its consequence."""
+    previous = request.previous_reply
+    if previous.outcome not in FAILURES or request.purpose in ASIDE or request.ignore_pin or request.continuation:
+        return None
+    if pin is None or trace is None:
+        # Nothing is remembered, so all of the row is taken for this model's.
+        row = max(1, previous.consecutive_failures)
+        return Failed(previous.model, previous.outcome, row, row)
+    if trace.kept:
+        return None
+    model = previous.model or pin.model
+    row, own = max(1, pin.failures), max(1, pin.tries) if model == pin.model else 1
+    return Failed(model, previous.outcome, row, own, pin.escalated_from if row > own else "")
+
+
+def follow(pin: Pin | None, failed: Failed | None, decision: Decision) -> Pin | None:
+    """The pin after a decision, from what was heard before it; None when there is nothing to keep."""
+    request, model = decision.request, decision.model
+    if request.purpose is Purpose.CACHE_PING:
+        # A ping keeps a pin alive; it is no reason for one, and says nothing about the next turn.
+        return replace(pin, used=decision.time) if pin and pin.model == model else None
+    after = Pin(model, request.requirements.input_tokens, identity(request), used=decision.time)
+    if failed:
+        after = replace(after, failures=failed.in_a_row, tries=failed.tries if failed.model == model else 0)
+    elif pin:
+        after = replace(after, failures=pin.failures, tries=pin.tries if pin.model == model else 0)
+    if failed and decision.source is Source.ESCALATED:
+        return replace(after, escalated_from=failed.model)
+    # A model that is chosen afresh, even the same, stands there on its own merits.
+    if pin and decision.pin and decision.pin.kept:
+        return replace(after, escalated_from=pin.escalated_from, mended=pin.mended)
+    return after
+
+
+def identity(request: Request) -> str:
+    """What tells a repeated request from the conversation's next; empty when nothing could."""
+    previous = request.previous_reply
+    if not request.messages and not previous.decision_id:
+        return ""
+    # A clipped text may repeat itself, when the same test fails once more; the conversation has grown then.
+    parts = [request.profile, request.purpose, previous.outcome, previous.decision_id, previous.consecutive_failures]
+    turns = [(message.role, len(message.text)) for message in request.messages]
+    digest = hashlib.sha256(json.dumps([*parts, request.requirements.input_tokens, turns]).encode())
+    for message in request.messages:
+        digest.update(message.text.encode())
+    return digest.hexdigest()[:16]
+
+
+def is_pinned(request: Request) -> bool:
+    """Whether a decision about this request pins its conversation."""
+    return bool(request.conversation_id) and not request.model and request.purpose not in UNPINNED
+
+
+def _gone(pin: Pin, request: Request, choice: Shortlist) -> str:
+    """Why the pinned model cannot answer; empty when it can."""
+    if request.ignore_pin:
+        return "the caller asked for a fresh choice"
+    for entry in choice.removed:
+        if entry.model == pin.model:
+            return f"filter {entry.filter!r} removed it: {entry.detail}"
+    return "" if pin.model in {model.id for model in choice.kept} else "it is no longer a candidate"
+
+
+def _after_failure(pin: Pin, request: Request) -> PinTrace:
+    previous = request.previous_reply
+    if _repeats(pin, request):
+        # A retry, or another replica's answer to the same call: the failure has had its consequence.
+        return PinTrace(pin.model, True, "this very request has been decided before")
+    if previous.model in ("", pin.model):
+        return PinTrace(pin.model, False, f"its previous reply fared badly ({previous.outcome})")
+    return PinTrace(pin.model, True, f"the reply that fared badly was {previous.model}'s")
+
+
+def _repeats(pin: Pin, request: Request) -> bool:
+    return bool(pin.request) and pin.request == identity(request)
