@@ -14,8 +14,10 @@ from starlette.exceptions import HTTPException
 from edge_gateway import settings as settings_module
 from edge_gateway import telemetry
 from edge_gateway.completion import Completion, TimeLimits
+from edge_gateway.conversations import Conversations
 from edge_gateway.endpoints import surface
 from edge_gateway.errors import NOT_FOUND, GatewayError
+from edge_gateway.feedback import Feedback
 from edge_gateway.outcomes import Outcomes
 from edge_gateway.portkey import Portkey
 from edge_gateway.providers import reachable
@@ -38,12 +40,14 @@ def create(settings: Settings, config: Config) -> FastAPI:
         portkey = Portkey(settings.portkey_base_url, key, settings.idle_timeout)
         token = settings.router_token.get_secret_value() if settings.router_token else ""
         router = RouterClient(settings.router, settings.router_deadline, channel_credentials(files), token)
-        outcomes = Outcomes(router)
+        feedback = Feedback(settings.feedback_base_url, key) if settings.feedback_base_url else None
+        outcomes = Outcomes(router, feedback)
+        conversations = Conversations(settings.conversations, settings.conversation_idle)
         app.state.router = router
         routing = Routing(router, providers, config.providers, config.default_order, settings.routing_characters)
         app.state.routing = routing
         limits = TimeLimits(settings.first_byte_timeout, settings.answer_timeout, settings.total_timeout)
-        app.state.completion = Completion(routing, portkey, outcomes, providers, limits)
+        app.state.completion = Completion(routing, portkey, outcomes, conversations, providers, limits)
         refreshing = asyncio.create_task(router.keep_refreshing())
         telemetry.event("listening", address=settings.listen, router=settings.router, providers=sorted(providers))
         yield

@@ -12,11 +12,15 @@ LONGEST_VALUE = 300
 
 @dataclass(slots=True)
 class Call:
-    """One request as it came, the response headers that grow with what is known of it, and whether the log has it."""
+    """One request as it came, the response headers that grow with what is known of it, and whether the log has it.
+
+    `peer`: the address it came from.
+    """
 
     body: bytes
     request_headers: Mapping[str, str]
     base_url_session: str = ""
+    peer: str = ""
     started: float = field(default_factory=time.monotonic)
     headers: dict[str, str] = field(default_factory=dict)
     requested_model: str = ""

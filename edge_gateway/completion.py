@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from edge_gateway import aider, chat_request, conversations, errors, portkey_config, relay
+from edge_gateway.aider import Understanding
 from edge_gateway.call import Call, Reply, header_value
+from edge_gateway.chat_request import ChatRequest
+from edge_gateway.conversations import Conversations, Exchange, Recognised
 from edge_gateway.decisions import Decision, Question
 from edge_gateway.event_stream import Usage
 from edge_gateway.outcomes import Outcomes
@@ -21,6 +26,8 @@ from edge_gateway.routing import Routing
 OK = range(200, 300)
 LARGEST_ERROR_BODY = 64 * 1024
 LAST_USED = "x-portkey-last-used-option-index"
+# How often the client's SDK has sent the request before.
+RETRY_COUNT = "x-stainless-retry-count"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,27 @@ class TimeLimits:
     total: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """One reply on its way to the client, for those who must know how it went."""
+
+    outcomes: Outcomes
+    conversations: Conversations
+    call: Call
+    decision: Decision
+    served: str
+    exchange: Exchange
+
+    def heard(self, text: str) -> None:
+        """The reply is whole, and its last bytes are about to go out."""
+        self.conversations.heard(self.exchange, self.served, text)
+
+    def finished(self, outcome: str, usage: Usage, first_byte: float, text: str) -> None:
+        """The delivery has ended."""
+        self.conversations.ended(self.exchange, self.served, outcome, text)
+        self.outcomes.delivered(self.call, self.decision, self.served, outcome, usage, first_byte)
+
+
 class Completion:
     """Serves chat completions; wired once, by app."""
 
@@ -40,12 +68,14 @@ class Completion:
         routing: Routing,
         portkey: Portkey,
         outcomes: Outcomes,
+        known: Conversations,
         providers: Mapping[str, Provider],
         limits: TimeLimits,
     ) -> None:
         self._routing = routing
         self._portkey = portkey
         self._outcomes = outcomes
+        self._conversations = known
         self._providers = providers
         self._limits = limits
 
@@ -54,15 +84,52 @@ class Completion:
         request = chat_request.parse(call.body)
         call.requested_model = request.model
         understanding = aider.understand(request)
-        conversation = conversations.identify(call.request_headers, call.base_url_session)
+        recognised = self._recognise(call, request, understanding)
+        try:
+            return await self._answer(call, request, understanding, recognised)
+        except asyncio.CancelledError:
+            self._conversations.ended(recognised.exchange, "", "interrupted", "")
+            raise
+        except Exception as error:
+            # What clients do not send again, word for word.
+            final = isinstance(error, errors.GatewayError) and error.status in (
+                errors.BAD_REQUEST,
+                errors.UNAUTHORIZED,
+                errors.NOT_FOUND,
+            )
+            self._conversations.ended(recognised.exchange, "", "refused" if final else "provider_failed", "")
+            raise
+
+    def _recognise(self, call: Call, request: ChatRequest, understanding: Understanding) -> Recognised:
+        """Which conversation goes on, and what the request tells of its earlier replies."""
+        asked = conversations.Request(
+            caller=conversations.caller(call.request_headers, call.peer),
+            stated=conversations.identify(call.request_headers, call.base_url_session),
+            body=blake2b(call.body, digest_size=8).digest(),
+            resent=call.request_headers.get(RETRY_COUNT, "0") not in ("0", ""),
+            purpose=understanding.purpose,
+            turns=request.turns,
+            user_text=understanding.user_text,
+            outcome=understanding.previous_outcome,
+            failures=understanding.failures,
+            continuation=understanding.continuation,
+            files={file.name: file.digest for file in understanding.files},
+        )
+        recognised = self._conversations.recognise(asked, call.started, f"conv_{uuid.uuid4().hex}")
+        self._outcomes.fared(recognised.verdicts)
         call.headers |= {
             "x-router-purpose": understanding.purpose,
-            # Without a name from the client, a request is a conversation of its own.
-            "x-router-conversation-id": conversation or f"conv_{uuid.uuid4().hex}",
-            "x-router-previous-outcome": understanding.previous_outcome,
+            "x-router-conversation-id": recognised.conversation_id,
+            "x-router-previous-outcome": recognised.previous.outcome,
         }
-        question = self._routing.question(request, understanding, conversation)
+        return recognised
+
+    async def _answer(
+        self, call: Call, request: ChatRequest, understanding: Understanding, recognised: Recognised
+    ) -> Reply:
+        question = self._routing.question(request, understanding, recognised)
         decision = await self._routing.decide(question)
+        self._conversations.decided(recognised.exchange, decision.id, decision.made_by_router)
         call.headers |= {
             "x-router-decision-id": header_value(decision.id),
             "x-router-model": header_value(decision.ranking[0]),
@@ -73,17 +140,14 @@ class Completion:
         plan = portkey_config.plan(decision.ranking, self._providers, request.fields, limit)
         upstream, served = await self._dispatch(call, question, decision, plan, limit * len(plan.models) + 1)
         call.headers |= relay.passed_headers(upstream)
-
-        def finished(outcome: str, usage: Usage, first_byte: float) -> None:
-            self._outcomes.delivered(call, decision, served, outcome, usage, first_byte)
-
+        delivery = _Delivery(self._outcomes, self._conversations, call, decision, served, recognised.exchange)
         if request.stream and upstream.content_type == relay.EVENT_STREAM:
-            return Reply(relay.EVENT_STREAM, call.headers, stream=relay.stream(upstream, served, finished))
+            return Reply(relay.EVENT_STREAM, call.headers, stream=relay.stream(upstream, served, delivery))
         if request.stream:
             upstream.close()
-            finished("provider_failed", Usage(), 0)
+            delivery.finished("provider_failed", Usage(), 0, "")
             raise errors.bad_upstream_response(upstream.content_type or "an unnamed media type")
-        return Reply(relay.JSON, call.headers, body=await relay.whole(upstream, served, finished))
+        return Reply(relay.JSON, call.headers, body=await relay.whole(upstream, served, delivery))
 
     async def _dispatch(
         self, call: Call, question: Question, decision: Decision, plan: Plan, wait: float

@@ -102,7 +102,7 @@ async def readyz(request: Request) -> Response:
 
 
 async def _complete(request: Request, session: str) -> Response:
-    call = Call(b"", request.headers, session)
+    call = Call(b"", request.headers, session, request.client.host if request.client else "")
     try:
         call.body = await _read_body(request, request.app.state.max_body_bytes)
         completion: Completion = request.app.state.completion

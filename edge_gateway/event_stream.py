@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 # An event larger than this is no answer of a model.
 MAX_EVENT_BYTES = 4 * 1024 * 1024
+# A reply with more pieces than this is not read any further; it is relayed all the same.
+MAX_PIECES = 1_000_000
 _BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LINE = re.compile(rb"\r\n|\n|\r")
 
@@ -37,6 +40,10 @@ class _Usage(msgspec.Struct):
 
 
 class _Choice(msgspec.Struct):
+    # Loosely typed: what a provider puts here in its own way must not hide that the answer is complete.
+    index: Any = 0
+    delta: Any = None
+    message: Any = None
     finish_reason: str | None = None
 
 
@@ -50,6 +57,8 @@ _chunk = msgspec.json.Decoder(_Chunk)
 _usage = msgspec.json.Decoder(_Usage)
 # What some providers send where others leave the error out.
 _NO_ERROR = (b"", b"null", b"{}", b'""', b"false")
+# Of several answers Aider and most others read the first.
+_FIRST = (0, None)
 # What the contract's counters hold.
 _MOST_TOKENS = 2**32 - 1
 
@@ -66,6 +75,7 @@ class StreamObserver:
         self.done = False
         self.failed = False
         self.usage = Usage()
+        self._pieces: list[str] = []
         self._held: list[bytes] = []
         self._size = 0
 
@@ -78,6 +88,11 @@ class StreamObserver:
     def complete(self) -> bool:
         """Whether the model finished its answer, or the provider itself said that it failed."""
         return self.finished or self.failed
+
+    @property
+    def text(self) -> str:
+        """The reply's text as far as it has come."""
+        return "".join(self._pieces)
 
     def feed(self, chunk: bytes) -> bytes:
         """Take bytes as they came; give back those to relay now. EventTooLarge when no event ends."""
@@ -128,19 +143,34 @@ class StreamObserver:
         for choice in chunk.choices or ():
             if choice.finish_reason:
                 self.finish_reason = choice.finish_reason
+            piece = _content(choice.delta) if choice.index in _FIRST else ""
+            if piece and len(self._pieces) < MAX_PIECES:
+                self._pieces.append(piece)
         if usage := _read_usage(chunk.usage):
             self.usage = usage
 
 
 def usage_of(body: bytes) -> Usage | None:
     """The usage in a plain (unstreamed) completion; None when the bytes are no completion at all."""
+    found = read_plain(body)
+    return found[0] if found else None
+
+
+def read_plain(body: bytes) -> tuple[Usage, str] | None:
+    """The usage and the text of a plain (unstreamed) completion; None when the bytes are none at all."""
     try:
         chunk = _chunk.decode(body)
     except msgspec.DecodeError:
         return None
     if chunk.choices is None:
         return None
-    return _read_usage(chunk.usage) or Usage()
+    text = next((_content(choice.message) for choice in chunk.choices if choice.index in _FIRST), "")
+    return _read_usage(chunk.usage) or Usage(), text
+
+
+def _content(message: Any) -> str:
+    content = message.get("content") if isinstance(message, dict) else None
+    return content if isinstance(content, str) else ""
 
 
 def _read_usage(raw: msgspec.Raw) -> Usage | None:

@@ -1,13 +1,16 @@
-"""Tells how each reply was delivered: a log line, and a report to the router behind the client's back."""
+"""Tells how each reply was delivered and, later, how it fared: a log line, and reports behind the client's back."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Iterable
 
 from edge_gateway import telemetry
 from edge_gateway.call import Call, header_value
+from edge_gateway.conversations import Verdict
 from edge_gateway.decisions import Decision
 from edge_gateway.event_stream import Usage
+from edge_gateway.feedback import Feedback
 from edge_gateway.router_client import RouterClient, RouterUnavailable
 
 # Reports under way at once; beyond it the router is too slow to be told everything.
@@ -18,8 +21,10 @@ LONGEST_NAME = 100
 class Outcomes:
     """Logs deliveries and reports them in tasks of their own: never in a client's way, never lost silently."""
 
-    def __init__(self, router: RouterClient) -> None:
+    def __init__(self, router: RouterClient, feedback: Feedback | None = None) -> None:
+        """`feedback`: hosted Portkey's, None where it is not to be told."""
         self._router = router
+        self._feedback = feedback
         self._under_way: set[asyncio.Task[None]] = set()
 
     def delivered(
@@ -46,24 +51,40 @@ class Outcomes:
             ms=round(latency * 1000),
         )
         if decision.made_by_router and outcome != "refused":
-            self._report(decision.id, served, outcome, usage, (latency, until_first or latency))
+            tokens = (usage.input_tokens, usage.output_tokens, usage.cached_input_tokens)
+            seconds = (latency, until_first or latency)
+            self._start(decision.id, self._report(decision.id, served, outcome, tokens, seconds))
+
+    def fared(self, verdicts: Iterable[Verdict]) -> None:
+        """Tell of earlier replies what the client's next request has shown."""
+        for verdict in verdicts:
+            self._start(verdict.decision_id, self._report(verdict.decision_id, verdict.served, verdict.outcome))
+            if self._feedback is not None:
+                self._start(verdict.decision_id, self._feedback.send(verdict.decision_id, verdict.outcome))
 
     async def close(self) -> None:
         """Wait for the reports under way; each has a deadline of its own."""
         await asyncio.gather(*self._under_way, return_exceptions=True)
+        if self._feedback is not None:
+            await self._feedback.close()
 
-    def _report(self, decision_id: str, served: str, outcome: str, usage: Usage, seconds: tuple[float, float]) -> None:
+    def _start(self, decision_id: str, work: Coroutine[None, None, None]) -> None:
         if len(self._under_way) >= MOST_UNDER_WAY:
+            work.close()
             telemetry.problem("report_dropped", decision_id=decision_id)
             return
-        task = asyncio.create_task(self._send(decision_id, served, outcome, usage, seconds))
+        task = asyncio.create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _send(
-        self, decision_id: str, served: str, outcome: str, usage: Usage, seconds: tuple[float, float]
+    async def _report(
+        self,
+        decision_id: str,
+        served: str,
+        outcome: str,
+        tokens: tuple[int, int, int] = (0, 0, 0),
+        seconds: tuple[float, float] | None = None,
     ) -> None:
-        tokens = (usage.input_tokens, usage.output_tokens, usage.cached_input_tokens)
         try:
             await self._router.report(decision_id, served, outcome, tokens, seconds)
         except RouterUnavailable as error:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
 
 from edge_gateway import errors
 from edge_gateway.call import header_value
-from edge_gateway.event_stream import EventTooLarge, StreamObserver, Usage, usage_of
+from edge_gateway.event_stream import EventTooLarge, StreamObserver, Usage, read_plain
 from edge_gateway.portkey import BrokenOff, Stalled, Upstream
 
 EVENT_STREAM, JSON = "text/event-stream", "application/json"
@@ -15,8 +16,15 @@ EVENT_STREAM, JSON = "text/event-stream", "application/json"
 PASSED_HEADERS = ("openai-processing-ms", "openai-version", "retry-after")
 PASSED_PREFIX = "x-ratelimit-"
 
-# Called once when an answer has ended: outcome, usage, and when the first byte came (time.monotonic(), 0 if none did).
-Finished = Callable[[str, Usage, float], None]
+
+class Listener(Protocol):
+    """Who is told of an answer on its way."""
+
+    def heard(self, text: str) -> None:
+        """The reply is whole, and its last bytes are about to go out."""
+
+    def finished(self, outcome: str, usage: Usage, first_byte: float, text: str) -> None:
+        """The answer has ended; called once. `first_byte`: when it came (time.monotonic()), 0 if none did."""
 
 
 def passed_headers(upstream: Upstream) -> Mapping[str, str]:
@@ -27,36 +35,43 @@ def passed_headers(upstream: Upstream) -> Mapping[str, str]:
     }
 
 
-async def whole(upstream: Upstream, served: str, finished: Finished) -> bytes:
+async def whole(upstream: Upstream, served: str, listener: Listener) -> bytes:
     """A plain completion's bytes, read to the end before any goes on; a GatewayError when it is none."""
     try:
         if upstream.content_type != JSON:
             raise errors.bad_upstream_response(upstream.content_type or "an unnamed media type")
         body = await upstream.read()
-        usage = usage_of(body)
-        if usage is None:
+        found = read_plain(body)
+        if found is None:
             raise errors.bad_upstream_response("JSON that is no completion")
     except (BrokenOff, Stalled):
-        finished("provider_failed", Usage(), 0)
+        listener.finished("provider_failed", Usage(), 0, "")
         raise errors.stream_truncated(served) from None
     except errors.GatewayError:
-        finished("provider_failed", Usage(), 0)
+        listener.finished("provider_failed", Usage(), 0, "")
         raise
     finally:
         upstream.close()
-    finished("completed", usage, 0)
+    usage, text = found
+    listener.finished("completed", usage, 0, text)
     return body
 
 
-async def stream(upstream: Upstream, served: str, finished: Finished) -> AsyncIterator[bytes]:
+async def stream(upstream: Upstream, served: str, listener: Listener) -> AsyncIterator[bytes]:
     """A stream's bytes as they come; an answer that broke off ends in an error event, never cleanly."""
     observer = StreamObserver()
     first_byte = 0.0
-    outcome = "interrupted"
+    outcome = ""
+    heard = False
     try:
         async for chunk in upstream.chunks():
             first_byte = first_byte or time.monotonic()
-            if relayed := observer.feed(chunk):
+            relayed = observer.feed(chunk)
+            if observer.finished and not heard:
+                # A client that has read the end may ask again before this connection is closed.
+                heard = True
+                listener.heard(observer.text)
+            if relayed:
                 yield relayed
         if rest := observer.rest():
             yield rest
@@ -73,4 +88,6 @@ async def stream(upstream: Upstream, served: str, finished: Finished) -> AsyncIt
         yield errors.stream_stalled(served, upstream.idle_timeout).event()
     finally:
         upstream.close()
-        finished(outcome, observer.usage, first_byte)
+        # Without an outcome the client left; where the reply was whole by then, it has it.
+        left = "completed" if observer.finished and not observer.failed else "interrupted"
+        listener.finished(outcome or left, observer.usage, first_byte, observer.text)

@@ -140,9 +140,12 @@ class RouterClient:
         served_model: str,
         outcome: str,
         usage: tuple[int, int, int],
-        seconds: tuple[float, float],
+        seconds: tuple[float, float] | None,
     ) -> None:
-        """Tell how a reply fared: usage as (input, output, cached input) tokens, seconds as (latency, first byte)."""
+        """Tell how a reply fared: usage as (input, output, cached input) tokens, seconds as (latency, first byte).
+
+        What is not known is 0 or None.
+        """
         request = pb.ReportOutcomeRequest(
             decision_id=decision_id,
             served_model=served_model,
@@ -150,8 +153,8 @@ class RouterClient:
             input_tokens=usage[0],
             output_tokens=usage[1],
             cached_input_tokens=usage[2],
-            latency=_duration(seconds[0]),
-            time_to_first_byte=_duration(seconds[1]),
+            latency=_duration(seconds[0]) if seconds else None,
+            time_to_first_byte=_duration(seconds[1]) if seconds else None,
         )
         try:
             await self._stub.ReportOutcome(request, timeout=self._deadline, metadata=self._metadata)

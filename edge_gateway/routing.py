@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from edge_gateway import chat_request, errors, telemetry
 from edge_gateway.aider import Understanding
-from edge_gateway.chat_request import ChatRequest
+from edge_gateway.chat_request import CHARACTERS_PER_TOKEN, ChatRequest
+from edge_gateway.conversations import Recognised
 from edge_gateway.decisions import Decision, PreviousReply, Question
 from edge_gateway.providers import Provider, ProviderEntry, missing_key_hint
 from edge_gateway.router_client import RouterClient, RouterUnavailable
@@ -40,7 +41,7 @@ class Routing:
         """The profiles a client may ask for, as far as they are known here."""
         return list(self._router.offer.profiles or self._default_order)
 
-    def question(self, request: ChatRequest, understanding: Understanding, conversation: str) -> Question:
+    def question(self, request: ChatRequest, understanding: Understanding, recognised: Recognised) -> Question:
         """What to ask the router; a 404 when a model of an unreachable provider is asked for by name."""
         named = "/" in request.model
         if not _MODEL_NAME.fullmatch(request.model):
@@ -48,10 +49,11 @@ class Routing:
         if named and _provider(request.model) not in self._providers:
             hint = missing_key_hint(_provider(request.model), self._entries)
             raise errors.unknown_model(request.model, self.profiles(), hint)
+        previous = recognised.previous
         return Question(
             purpose=understanding.purpose,
             edit_format=understanding.edit_format,
-            conversation_id=conversation,
+            conversation_id=recognised.conversation_id,
             turns=[(turn.role, turn.text) for turn in chat_request.clipped(request.turns, self._routing_characters)],
             input_tokens=request.input_tokens,
             output_tokens=request.output_tokens,
@@ -59,8 +61,10 @@ class Routing:
             tools=request.tools,
             json=request.json,
             available_providers=sorted(self._providers),
-            previous=PreviousReply(understanding.previous_outcome, failures=understanding.failures),
+            previous=PreviousReply(previous.outcome, previous.model, previous.decision_id, previous.failures),
+            prefix_tokens=min(int(previous.prefix_characters / CHARACTERS_PER_TOKEN), request.input_tokens),
             continuation=understanding.continuation,
+            metadata=_metadata(understanding, recognised),
             profile="" if named else request.model,
             model=request.model if named else "",
         )
@@ -95,6 +99,20 @@ class Routing:
 
     def _reachable(self, models: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(model for model in models if _provider(model) in self._providers)
+
+
+def _metadata(understanding: Understanding, recognised: Recognised) -> dict[str, str]:
+    """What was understood, for whoever looks the decision up; only what there is."""
+    counts = {
+        "files": len(understanding.files),
+        "files_characters": sum(file.characters for file in understanding.files),
+        "repo_map_characters": understanding.repo_map_characters,
+        "images": understanding.images,
+        "failures": recognised.previous.failures,
+    }
+    flags = {"retry": recognised.retry, "continuation": understanding.continuation}
+    told = {name: str(number) for name, number in counts.items() if number}
+    return told | {name: "true" for name, holds in flags.items() if holds} | {"linked": recognised.linked}
 
 
 def _provider(model: str) -> str:

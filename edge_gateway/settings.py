@@ -54,12 +54,22 @@ class Settings(BaseSettings):
     total_timeout: float = Field(default=590.0, gt=0, le=3600, validation_alias="EDGE_TOTAL_TIMEOUT_SECONDS")
     idle_timeout: float = Field(default=60.0, gt=0, le=590, validation_alias="EDGE_IDLE_TIMEOUT_SECONDS")
     max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024, validation_alias="EDGE_MAX_BODY_BYTES")
+    conversations: int = Field(default=10_000, ge=1, le=1_000_000, validation_alias="EDGE_CONVERSATIONS")
+    conversation_idle: float = Field(
+        default=86_400.0, gt=0, le=2_592_000, validation_alias="EDGE_CONVERSATION_IDLE_SECONDS"
+    )
+    portkey_feedback: bool = Field(default=False, validation_alias="EDGE_PORTKEY_FEEDBACK")
     routing_characters: int = Field(default=8000, ge=0, le=200_000, validation_alias="EDGE_ROUTING_CHARACTERS")
 
     @property
     def portkey_base_url(self) -> str:
         """Where Portkey is: as set, else hosted when there is a key for it, else the open-source gateway next door."""
         return self.portkey_url or (HOSTED_PORTKEY if self.portkey_key else self.portkey_gateway)
+
+    @property
+    def feedback_base_url(self) -> str:
+        """Where to tell Portkey how replies fared; empty unless that is wanted and a key for hosted Portkey is set."""
+        return self.portkey_base_url if self.portkey_feedback and self.portkey_key else ""
 
 
 def certificate_files(settings: Settings) -> tuple[bytes, bytes | None, bytes | None] | None:

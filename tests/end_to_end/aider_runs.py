@@ -38,16 +38,23 @@ class Repository:
 
     def aider(self, base_url: str, message: str, *more: str) -> str:
         """Have Aider act on a message; what it printed."""
+        return self._run(base_url, ["--message", message, *more])
+
+    def aider_session(self, base_url: str, lines: list[str], *more: str) -> str:
+        """Type these lines into one Aider session, then end it; what it printed."""
+        return self._run(base_url, list(more), "".join(f"{line}\n" for line in lines))
+
+    def _run(self, base_url: str, words: list[str], typed: str = "") -> str:
         argv = [
             str(AIDER),
             *("--config", str(CONFIG / "aider.conf.yml")),
             *("--model-settings-file", str(CONFIG / "model-settings.yml")),
             *("--model-metadata-file", str(CONFIG / "model-metadata.json")),
             *("--openai-api-base", base_url, "--openai-api-key", "local"),
-            *("--yes-always", "--no-pretty", "--no-fancy-input", "--no-gitignore", "--message", message),
-            *more,
+            *("--yes-always", "--no-pretty", "--no-fancy-input", "--no-gitignore"),
+            *words,
         ]
-        if "--model" not in more:
+        if "--model" not in words:
             argv += ["--model", "openai/auto"]
         env = {
             "PATH": os.environ["PATH"],
@@ -56,14 +63,7 @@ class Repository:
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         }
         done = subprocess.run(
-            argv,
-            cwd=self.folder,
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=110,
-            check=False,
-            stdin=subprocess.DEVNULL,
+            argv, cwd=self.folder, env=env, input=typed, capture_output=True, text=True, timeout=110, check=False
         )
         return done.stdout + done.stderr
 

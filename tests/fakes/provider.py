@@ -84,6 +84,29 @@ def page(status: int) -> Behaviour:
     return behave
 
 
+def saying(text: str, finish_reason: str = "stop", *, breaks: bool = False) -> Behaviour:
+    """This reply, whole or streamed in pieces; one that breaks is cut off before its finish."""
+    reason = json.dumps(finish_reason)
+
+    async def behave(request: web.Request, body: dict) -> web.StreamResponse:
+        if not body.get("stream"):
+            message = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}
+            plain = {"choices": [message], "usage": {"prompt_tokens": 11, "completion_tokens": 7}}
+            return web.json_response(plain)
+        pieces = [text[start : start + 7] for start in range(0, len(text), 7)]
+        events = [
+            b'data: {"choices":[{"index":0,"delta":{"content":%s},"finish_reason":null}]}\n\n'
+            % json.dumps(piece).encode()
+            for piece in pieces
+        ]
+        if not breaks:
+            events.append(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":%s}]}\n\n' % reason.encode())
+            events.append(b"data: [DONE]\n\n")
+        return await stream(request, tuple(events), abort=breaks)
+
+    return behave
+
+
 async def silence(request: web.Request, body: dict) -> web.StreamResponse:
     """No answer at all, until the caller goes."""
     await asyncio.Event().wait()

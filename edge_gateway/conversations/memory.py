@@ -1,0 +1,211 @@
+"""What is remembered of conversations: digests and ids, bounded in number and in idle time."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import blake2b
+
+from edge_gateway.conversations.digests import Fingerprint
+
+# Exchanges remembered of one conversation, the summaries among them where there are others, and those with their files.
+KEPT, SUMMARIES, WITH_FILES = 8, 2, 3
+# Exchanges that one key may lead to.
+MOST_ALIKE = 64
+_NO_FILES: Mapping[str, bytes] = {}
+
+
+class State(StrEnum):
+    """How far an exchange has come."""
+
+    PENDING = "pending"
+    # In a way that no client repeats.
+    REFUSED = "refused"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    COMPLETED = "completed"
+
+
+class By(StrEnum):
+    """What an exchange is found by."""
+
+    REPLY = "reply"
+    USER = "user"
+    TURNS = "turns"
+    BODY = "body"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the reply to a decision fared, and the model that gave it."""
+
+    decision_id: str
+    served: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """What was found of the previous reply, so that a repeated request is told the same."""
+
+    outcome: str = "none"
+    failures: int = 0
+    model: str = ""
+    decision_id: str = ""
+    prefix_characters: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """A request and its reply.
+
+    `files`: the chat's files then. `told`: the outcomes already reported. `plan`: the architect's exchange that this one
+    carries out. `edited`: the files that git shows changed by the reply. `begun`: the reply's beginning, that the client
+    sent along. `keys`: what it is found by; `fleeting`: what of that only until the conversation has moved on.
+    """
+
+    conversation: Conversation
+    purpose: str
+    asked: Fingerprint
+    system: bytes
+    files: Mapping[str, bytes]
+    previous: Previous = Previous()
+    state: State = State.PENDING
+    decision_id: str = ""
+    served: str = ""
+    reported: bool = False
+    reply: Fingerprint | None = None
+    told: tuple[str, ...] = ()
+    failed: bool = False
+    plan: Exchange | None = None
+    edited: tuple[str, ...] = ()
+    begun: str = ""
+    keys: tuple[int, ...] = ()
+    fleeting: tuple[int, ...] = ()
+
+    @property
+    def silent(self) -> bool:
+        """Whether the reply held no text."""
+        return self.reply is None or self.reply.length == 0
+
+
+@dataclass(slots=True, eq=False)
+class Edit:
+    """An applied edit: the files it changed as they were before, and whether they have been seen to differ since."""
+
+    exchange: Exchange
+    before: Mapping[str, bytes]
+    differed: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Conversation:
+    """One conversation. `sent`: the digests of the latest request's turns, by purpose; `failures`: in a row, by side."""
+
+    caller: bytes
+    id: str
+    used: float
+    exchanges: list[Exchange] = field(default_factory=list)
+    sent: dict[str, bytes] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    edits: list[Edit] = field(default_factory=list)
+
+
+class Memory:
+    """Conversations by id, exchanges by what they are found by; times are seconds of any one clock."""
+
+    def __init__(self, most: int, idle_seconds: float) -> None:
+        """`most`: conversations kept, the least recently used go first; `idle_seconds`: until one is forgotten."""
+        self._most = most
+        self._idle_seconds = idle_seconds
+        self._conversations: OrderedDict[tuple[bytes, str], Conversation] = OrderedDict()
+        # There are many keys, and most lead to one exchange.
+        self._exchanges: dict[int, Exchange | list[Exchange]] = {}
+
+    def __len__(self) -> int:
+        return len(self._conversations)
+
+    def conversation(self, caller: bytes, name: str, now: float) -> Conversation:
+        """The caller's conversation of that id, begun if need be; it becomes the most recently used."""
+        found = self._conversations.get((caller, name))
+        if found is None:
+            found = self._conversations[caller, name] = Conversation(caller, name, now)
+        self._conversations.move_to_end((caller, name))
+        found.used = now
+        while self._conversations:
+            key, oldest = next(iter(self._conversations.items()))
+            if len(self._conversations) <= self._most and now - oldest.used <= self._idle_seconds:
+                break
+            del self._conversations[key]
+            for exchange in oldest.exchanges:
+                self._forget_keys(exchange)
+        return found
+
+    def begin(self, exchange: Exchange) -> None:
+        """Remember an exchange as its conversation's latest."""
+        exchanges = exchange.conversation.exchanges
+        exchanges.append(exchange)
+        while len(exchanges) > KEPT:
+            summaries = [other for other in exchanges if other.purpose == "summary"]
+            self.forget(summaries[0] if len(summaries) > SUMMARIES else exchanges[0])
+
+    def move_on(self, conversation: Conversation) -> None:
+        """The user has asked for more: of what was completed before only what a history shows is still needed."""
+        for exchange in conversation.exchanges:
+            if exchange.state is State.COMPLETED and not exchange.silent:
+                self._release(exchange, exchange.fleeting)
+                exchange.fleeting = ()
+        for exchange in conversation.exchanges[:-WITH_FILES]:
+            exchange.files = _NO_FILES
+
+    def forget(self, exchange: Exchange) -> None:
+        """Forget an exchange; its conversation stays."""
+        self._forget_keys(exchange)
+        if exchange in exchange.conversation.exchanges:
+            exchange.conversation.exchanges.remove(exchange)
+
+    def index(self, exchange: Exchange, by: By, digest: bytes, *, fleeting: bool = False) -> None:
+        """Let an exchange be found; nothing when its conversation has been forgotten meanwhile."""
+        conversation = exchange.conversation
+        key = _key(conversation.caller, by, digest)
+        if key in exchange.keys or key in exchange.fleeting or exchange not in conversation.exchanges:
+            return
+        if self._conversations.get((conversation.caller, conversation.id)) is not conversation:
+            return
+        if fleeting:
+            exchange.fleeting = (*exchange.fleeting, key)
+        else:
+            exchange.keys = (*exchange.keys, key)
+        alike = self._exchanges.setdefault(key, exchange)
+        if isinstance(alike, list):
+            alike.append(exchange)
+        elif alike is not exchange:
+            self._exchanges[key] = [alike, exchange]
+
+    def find(self, caller: bytes, by: By, digest: bytes) -> list[Exchange]:
+        """The caller's exchanges that are found by it, latest first; none when there are too many to tell apart."""
+        found = self._exchanges.get(_key(caller, by, digest), [])
+        alike = found if isinstance(found, list) else [found]
+        if len(alike) > MOST_ALIKE:
+            return []
+        return [exchange for exchange in reversed(alike) if exchange.conversation.caller == caller]
+
+    def _forget_keys(self, exchange: Exchange) -> None:
+        self._release(exchange, exchange.keys + exchange.fleeting)
+        exchange.keys = exchange.fleeting = ()
+
+    def _release(self, exchange: Exchange, keys: tuple[int, ...]) -> None:
+        for key in keys:
+            found = self._exchanges.get(key)
+            if found is exchange:
+                del self._exchanges[key]
+            elif isinstance(found, list):
+                found.remove(exchange)
+                if not found:
+                    del self._exchanges[key]
+
+
+def _key(caller: bytes, by: By, digest: bytes) -> int:
+    return int.from_bytes(blake2b(caller + digest, digest_size=8, person=by.encode()).digest())

@@ -1,0 +1,68 @@
+"""A request as far as recognising its conversation needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+# Whose replies a person reads, or an editor carries out.
+TALKING = frozenset({"code", "ask", "context", "architect", "editor", "chat"})
+# What the prompt itself shows of Aider, whose history is rewritten; any other client's only grows.
+HISTORY = frozenset({"code", "ask", "context", "architect", "editor", "cache_ping"})
+FAILED = frozenset({"edit_failed", "lint_failed", "command_failed", "undone"})
+
+
+class Turn(Protocol):
+    """One message."""
+
+    @property
+    def role(self) -> str:
+        """Who speaks."""
+
+    @property
+    def text(self) -> str:
+        """What is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What came, and what was understood of it.
+
+    `caller`: a digest that tells callers apart. `stated`: the conversation's id where the client names it. `body`: a digest
+    of the request's bytes. `resent`: the client says that it sends it again. `user_text`: the current turn without what
+    Aider appends. `outcome`, `failures`: what the request shows of the previous reply. `files`: the files in the chat, a
+    digest of the contents for each name.
+    """
+
+    caller: bytes
+    stated: str
+    body: bytes
+    resent: bool
+    purpose: str
+    turns: Sequence[Turn]
+    user_text: str
+    outcome: str
+    failures: int
+    continuation: bool
+    files: Mapping[str, bytes]
+
+    @property
+    def question(self) -> int:
+        """The position of the last turn of the user's side, -1 when there is none."""
+        return next((at for at in range(len(self.turns) - 1, -1, -1) if self.turns[at].role == "user"), -1)
+
+    @property
+    def asked(self) -> str:
+        """What that turn says, with what Aider appends."""
+        return self.turns[self.question].text if self.question >= 0 else ""
+
+    @property
+    def system(self) -> str:
+        """The first message, which holds the rules."""
+        return self.turns[0].text
+
+    @property
+    def begun(self) -> str:
+        """The beginning of the reply, where the client asks for its continuation."""
+        return self.turns[-1].text if self.continuation and self.turns[-1].role == "assistant" else ""

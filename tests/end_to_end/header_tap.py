@@ -1,0 +1,54 @@
+"""Stands between Aider and the edge, passes everything on, and remembers the headers of each completion's answer."""
+
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+from aiohttp import web
+
+from tests.fakes.threads import ServerThread
+
+# What a proxy may not pass on: aiohttp frames the answer anew.
+FRAMING = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection"})
+
+
+class HeaderTap:
+    """A proxy before an edge; `answers` holds the headers of the answers, in order."""
+
+    def __init__(self, edge_url: str) -> None:
+        self.answers: list[dict[str, str]] = []
+        self._edge_url = edge_url
+        self._thread = ServerThread(self._start)
+        self.url = f"http://127.0.0.1:{self._thread.port}"
+
+    def close(self) -> None:
+        self._thread.close()
+
+    async def _start(self) -> tuple[int, Callable[[], Awaitable[None]]]:
+        session = aiohttp.ClientSession(auto_decompress=False)
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            body = await request.read()
+            headers = {name: value for name, value in request.headers.items() if name.lower() not in {*FRAMING, "host"}}
+            async with session.request(
+                request.method, self._edge_url + request.path_qs, data=body, headers=headers
+            ) as answer:
+                self.answers.append({name.lower(): value for name, value in answer.headers.items()})
+                passed = {name: value for name, value in answer.headers.items() if name.lower() not in FRAMING}
+                response = web.StreamResponse(status=answer.status, headers=passed)
+                await response.prepare(request)
+                async for chunk in answer.content.iter_any():
+                    await response.write(chunk)
+                return response
+
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_route("*", "/{path:.*}", handle)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+
+        async def stop() -> None:
+            await runner.cleanup()
+            await session.close()
+
+        return runner.addresses[0][1], stop
