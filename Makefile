@@ -33,6 +33,10 @@ bench: dev ## Measure, print the tables, and write bench/results/.
 	$(BIN)/python -m bench.router_latency
 	$(BIN)/python -m bench.growth
 	$(BIN)/python -m bench.knob
+	$(BIN)/python -m bench.understanding
+	$(BIN)/python -m bench.conversations
+	$(BIN)/python -m bench.routing
+	$(BIN)/python -m bench.learning
 
 protos: dev ## Generate the stubs from protos/.
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I. $(STUBS) protos/router/v1/router.proto

@@ -31,6 +31,7 @@ class Row:
     model: str
     decisions: int
     reported: int
+    estimated: int
     input_tokens: int
     output_tokens: int
     cost_usd: float
@@ -115,6 +116,7 @@ def _row(row: pb.SavingsRow) -> Row:
         model=row.model,
         decisions=row.decisions,
         reported=row.reported,
+        estimated=row.estimated,
         input_tokens=row.input_tokens,
         output_tokens=row.output_tokens,
         cost_usd=row.cost_usd,

@@ -109,6 +109,11 @@ def parse(raw: bytes) -> ChatRequest:
     )
 
 
+def tokens_of(text: str) -> int:
+    """An estimate of a text's tokens."""
+    return int(len(text) / CHARACTERS_PER_TOKEN)
+
+
 def clipped(turns: tuple[Turn, ...], limit: int) -> tuple[Turn, ...]:
     """The turns that decide, in at most `limit` characters: the head of the system text, and the latest turns.
 

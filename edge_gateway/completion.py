@@ -49,6 +49,7 @@ class _Delivery:
     decision: Decision
     served: str
     exchange: Exchange
+    input_tokens: int
 
     def heard(self, text: str) -> None:
         """The reply is whole, and its last bytes are about to go out."""
@@ -57,6 +58,9 @@ class _Delivery:
     def finished(self, outcome: str, usage: Usage, first_byte: float, text: str) -> None:
         """The delivery has ended."""
         self.conversations.ended(self.exchange, self.served, outcome, text)
+        if text and not (usage.input_tokens or usage.output_tokens):
+            # Aider does not ask streams for their usage.
+            usage = Usage(self.input_tokens, chat_request.tokens_of(text), estimated=True)
         self.outcomes.delivered(self.call, self.decision, self.served, outcome, usage, first_byte)
 
 
@@ -140,7 +144,9 @@ class Completion:
         plan = portkey_config.plan(decision.ranking, self._providers, request.fields, limit)
         upstream, served = await self._dispatch(call, question, decision, plan, limit * len(plan.models) + 1)
         call.headers |= relay.passed_headers(upstream)
-        delivery = _Delivery(self._outcomes, self._conversations, call, decision, served, recognised.exchange)
+        delivery = _Delivery(
+            self._outcomes, self._conversations, call, decision, served, recognised.exchange, request.input_tokens
+        )
         if request.stream and upstream.content_type == relay.EVENT_STREAM:
             return Reply(relay.EVENT_STREAM, call.headers, stream=relay.stream(upstream, served, delivery))
         if request.stream:

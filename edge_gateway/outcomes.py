@@ -47,13 +47,13 @@ class Outcomes:
             outcome=outcome,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
+            tokens_estimated=usage.estimated,
             first_byte_ms=None if until_first is None else round(until_first * 1000),
             ms=round(latency * 1000),
         )
         if decision.made_by_router and outcome != "refused":
-            tokens = (usage.input_tokens, usage.output_tokens, usage.cached_input_tokens)
             seconds = (latency, until_first or latency)
-            self._start(decision.id, self._report(decision.id, served, outcome, tokens, seconds))
+            self._start(decision.id, self._report(decision.id, served, outcome, usage, seconds))
 
     def fared(self, verdicts: Iterable[Verdict]) -> None:
         """Tell of earlier replies what the client's next request has shown."""
@@ -82,10 +82,10 @@ class Outcomes:
         decision_id: str,
         served: str,
         outcome: str,
-        tokens: tuple[int, int, int] = (0, 0, 0),
+        usage: Usage = Usage(),  # noqa: B008 - frozen
         seconds: tuple[float, float] | None = None,
     ) -> None:
         try:
-            await self._router.report(decision_id, served, outcome, tokens, seconds)
+            await self._router.report(decision_id, served, outcome, usage, seconds)
         except RouterUnavailable as error:
             telemetry.problem("report_failed", decision_id=decision_id, status=str(error))

@@ -15,6 +15,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from edge_gateway.decisions import Decision, ModelFacts, Offer, ProfileFacts, Question
 from edge_gateway.errors import context_exceeded, no_candidate, unknown_model
+from edge_gateway.event_stream import Usage
 from protos.router.v1 import router_pb2 as pb
 from protos.router.v1 import router_pb2_grpc
 
@@ -139,20 +140,18 @@ class RouterClient:
         decision_id: str,
         served_model: str,
         outcome: str,
-        usage: tuple[int, int, int],
+        usage: Usage,
         seconds: tuple[float, float] | None,
     ) -> None:
-        """Tell how a reply fared: usage as (input, output, cached input) tokens, seconds as (latency, first byte).
-
-        What is not known is 0 or None.
-        """
+        """Tell how a reply fared; seconds are (latency, first byte), None where they are not known."""
         request = pb.ReportOutcomeRequest(
             decision_id=decision_id,
             served_model=served_model,
             outcome=pb.Outcome.Value(f"OUTCOME_{outcome.upper()}"),
-            input_tokens=usage[0],
-            output_tokens=usage[1],
-            cached_input_tokens=usage[2],
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cached_input_tokens=usage.cached_input_tokens,
+            tokens_estimated=usage.estimated,
             latency=_duration(seconds[0]) if seconds else None,
             time_to_first_byte=_duration(seconds[1]) if seconds else None,
         )

@@ -68,7 +68,12 @@ class Consulting:
             # Two kinds of failure of one reply are one verdict to Not Diamond.
             self._told[asked.session_id] = good
             self._spawn(self._client.feedback(asked.session_id, decision.model, good))
-        if report.outcome is Outcome.COMPLETED and report.output_tokens and report.latency_seconds:
+        if (
+            report.outcome is Outcome.COMPLETED
+            and report.output_tokens
+            and not report.tokens_estimated
+            and report.latency_seconds
+        ):
             speed = report.output_tokens / report.latency_seconds
             self._spawn(self._client.latency(asked.session_id, decision.model, speed))
 

@@ -212,6 +212,7 @@ class Report:
     time_to_first_byte_seconds: float = 0.0
     strongest_cost_usd: float | None = None
     cheapest_cost_usd: float | None = None
+    tokens_estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +267,7 @@ class Summary:
     previous_outcome: Outcome = Outcome.UNKNOWN
     strongest_cost_usd: float | None = None
     cheapest_cost_usd: float | None = None
+    tokens_estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,3 +298,4 @@ class Savings:
     escalated: int = 0
     strongest_cost_usd: float = 0.0
     cheapest_cost_usd: float = 0.0
+    estimated: int = 0

@@ -114,7 +114,7 @@ class Selection:
             # What is learnt is kept, so only what is known may be named.
             return
         self._health.learn(report, self._now())
-        if report.output_tokens:
+        if report.output_tokens and not report.tokens_estimated:
             self._lengths.learn(decision.request.purpose, report.served_model, report.output_tokens)
 
     def _bench(self, request: Request, applied: Policy, pin: Pin | None, catalog: Catalog) -> _Bench:

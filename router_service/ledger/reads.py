@@ -78,6 +78,7 @@ def savings(connection: Connection, query: Query) -> tuple[Savings, ...]:
             escalated=int(row.escalated),
             strongest_cost_usd=row.strongest_cost_usd,
             cheapest_cost_usd=row.cheapest_cost_usd,
+            estimated=int(row.estimated),
         )
         for row in connection.execute(_sums(query))
     )
@@ -119,6 +120,7 @@ def _sums(query: Query) -> Select[tuple[object, ...]]:
         _count(D.source == Source.ESCALATED.value).label("escalated"),
         _compared(D.strongest_actual_cost_usd).label("strongest_cost_usd"),
         _compared(D.cheapest_actual_cost_usd).label("cheapest_cost_usd"),
+        _count(D.tokens_estimated).label("estimated"),
     )
     return sums.where(*_matching(query)).group_by(D.purpose, ANSWERED).order_by(cost.desc(), D.purpose, ANSWERED)
 
@@ -184,4 +186,5 @@ def _summary(row: Row[tuple[object, ...]]) -> Summary:
         previous_outcome=Outcome(row.previous_outcome),
         strongest_cost_usd=row.strongest_actual_cost_usd,
         cheapest_cost_usd=row.cheapest_actual_cost_usd,
+        tokens_estimated=row.tokens_estimated,
     )

@@ -42,6 +42,7 @@ class Reported:
     strongest_actual_cost_usd: float | None = None
     cheapest_actual_cost_usd: float | None = None
     reported_at: float | None = None
+    tokens_estimated: bool = False
 
 
 def add_up(arrivals: Iterable[Arrived]) -> Reported:
@@ -59,12 +60,16 @@ def add_up(arrivals: Iterable[Arrived]) -> Reported:
             outcome=known.outcome if settled else report.outcome,
             reported_at=max(known.reported_at or 0.0, arrived.received),
         )
+        if report.tokens_estimated and known.input_tokens and not known.tokens_estimated:
+            # What the provider counted is better than what was estimated, whichever came first.
+            continue
         if report.input_tokens or report.output_tokens:
             known = replace(
                 known,
                 input_tokens=report.input_tokens,
                 output_tokens=report.output_tokens,
                 cached_input_tokens=report.cached_input_tokens,
+                tokens_estimated=report.tokens_estimated,
             )
         # The costs are of the same tokens, so they are taken together.
         if _finite(report.cost_usd) is not None:
@@ -101,6 +106,7 @@ def summarise(decision: Decision, reported: Reported) -> Summary:
         previous_outcome=request.previous_reply.outcome,
         strongest_cost_usd=reported.strongest_actual_cost_usd,
         cheapest_cost_usd=reported.cheapest_actual_cost_usd,
+        tokens_estimated=reported.tokens_estimated,
     )
 
 

@@ -44,6 +44,7 @@ def _alone(entry: Summary) -> Savings:
         escalated=int(entry.source is Source.ESCALATED),
         strongest_cost_usd=_compared(entry.cost_usd, entry.strongest_cost_usd),
         cheapest_cost_usd=_compared(entry.cost_usd, entry.cheapest_cost_usd),
+        estimated=int(entry.tokens_estimated),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Double, Index, Integer, MetaData, Table, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Double, Index, Integer, MetaData, Table, Text, false
 
 from router_service.domain import Decision
 from router_service.ledger.documents import key_of, to_document
@@ -41,6 +41,7 @@ DECISIONS = Table(
     Column("edit_format", Text, nullable=False, server_default=""),
     Column("previous_outcome", Text, nullable=False, server_default="unknown"),
     Column("reported_at", Double),
+    Column("tokens_estimated", Boolean, nullable=False, server_default=false()),
     Column("trace", JSON, nullable=False),
     Index("decisions_by_time", "time", "id"),
     Index("decisions_by_tenant", "tenant", "time", "id"),

@@ -88,6 +88,7 @@ def read_report(message: pb.ReportOutcomeRequest) -> Report:
         cost_usd=message.cost_usd if message.HasField("cost_usd") else None,
         latency_seconds=seconds(message.latency),
         time_to_first_byte_seconds=seconds(message.time_to_first_byte),
+        tokens_estimated=message.tokens_estimated,
     )
 
 

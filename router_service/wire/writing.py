@@ -148,6 +148,7 @@ def write_report(report: Report) -> pb.ReportOutcomeRequest:
         cost_usd=report.cost_usd,
         latency=duration(report.latency_seconds),
         time_to_first_byte=duration(report.time_to_first_byte_seconds),
+        tokens_estimated=report.tokens_estimated,
     )
 
 
@@ -176,6 +177,7 @@ def write_summary(summary: Summary) -> pb.DecisionSummary:
         cost_usd=summary.cost_usd,
         baseline_cost_usd=summary.baseline_cost_usd,
         previous_outcome=outcome_number(summary.previous_outcome),
+        tokens_estimated=summary.tokens_estimated,
     )
 
 
@@ -212,4 +214,5 @@ def _write_row(row: Savings) -> pb.SavingsRow:
         cost_per_applied_usd=row.cost_usd / row.applied if row.applied else None,
         strongest_cost_usd=row.strongest_cost_usd,
         cheapest_cost_usd=row.cheapest_cost_usd,
+        estimated=row.estimated,
     )

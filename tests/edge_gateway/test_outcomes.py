@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import System
 from tests.edge_gateway.aider_process import AiderProcess, edit
 from tests.fakes.provider import FakeProvider, refuse
+from tests.fakes.provider import answer as counting
 from tests.processes import free_port, log_events, start_edge, wait_until
 
 BEFORE = "def add(a, b):\n    return a + b\n"
@@ -24,6 +25,17 @@ TEST = "I ran this command:\n\npytest\n\nAnd got this output:\n\n1 failed\n"
 @pytest.fixture
 def aider(http, system) -> AiderProcess:
     return AiderProcess(http, system)
+
+
+async def test_the_tokens_of_a_stream_without_usage_are_estimated_and_told_as_such(aider):
+    text = "I would rather not, for these reasons: " + "it is long. " * 100
+    report = await (await aider.ask("type it", text)).reported("completed")
+    assert report["tokensEstimated"]
+    assert report["outputTokens"] == pytest.approx(len(text) / 4, rel=0.3)
+    assert report["inputTokens"] > 50
+    counted = await aider.send(aider.request("again"), counting, "auto", stream=True)
+    report = await counted.reported("completed")
+    assert (report["inputTokens"], report["outputTokens"], "tokensEstimated" in report) == (11, 7, False)
 
 
 async def test_a_commit_tells_that_its_replys_edits_were_applied(aider):

@@ -389,6 +389,7 @@ async def test_memory_and_databases_add_up_and_judge_alike(url):
                 *chance.choices(costs, k=2),
                 strongest_cost_usd=chance.choice(costs),
                 cheapest_cost_usd=chance.choice(costs),
+                tokens_estimated=chance.random() < 0.5,
             )
             for _ in range(chance.randrange(4))
         ]
@@ -525,6 +526,14 @@ def test_of_two_verdicts_the_later_counts():
     reports = [Arrived(Report("d", "", Outcome.APPLIED), 1.0), Arrived(Report("d", "", Outcome.UNDONE), 2.0)]
     assert add_up(reports).outcome is Outcome.UNDONE
     assert add_up(reversed(reports)).outcome is Outcome.APPLIED
+
+
+def test_what_the_provider_counted_outranks_an_estimate_in_either_order():
+    counted = Arrived(Report("d", "", Outcome.COMPLETED, 100, 10, 0, 0.5), 1.0)
+    estimated = Arrived(Report("d", "", Outcome.APPLIED, 70, 7, 0, 0.25, tokens_estimated=True), 2.0)
+    for sums in (add_up([counted, estimated]), add_up([estimated, counted])):
+        assert (sums.input_tokens, sums.output_tokens, sums.cost_usd, sums.tokens_estimated) == (100, 10, 0.5, False)
+    assert add_up([estimated]).tokens_estimated
 
 
 st.register_type_strategy(float, st.floats(allow_nan=False))

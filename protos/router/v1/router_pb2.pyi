@@ -696,6 +696,7 @@ class ReportOutcomeRequest(_message.Message):
     COST_USD_FIELD_NUMBER: _builtins.int
     LATENCY_FIELD_NUMBER: _builtins.int
     TIME_TO_FIRST_BYTE_FIELD_NUMBER: _builtins.int
+    TOKENS_ESTIMATED_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """The decision, from SelectModelResponse."""
     served_model: _builtins.str
@@ -710,6 +711,8 @@ class ReportOutcomeRequest(_message.Message):
     """Those of the input tokens that the provider's prompt cache served."""
     cost_usd: _builtins.float
     """What it cost, US dollars; not set when not known."""
+    tokens_estimated: _builtins.bool
+    """The provider counted no tokens, and the caller estimated them from the length of the texts."""
     @_builtins.property
     def latency(self) -> _duration_pb2.Duration:
         """From the request's arrival to the last byte."""
@@ -730,10 +733,11 @@ class ReportOutcomeRequest(_message.Message):
         cost_usd: _builtins.float | None = ...,
         latency: _duration_pb2.Duration | None = ...,
         time_to_first_byte: _duration_pb2.Duration | None = ...,
+        tokens_estimated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "cost_usd", b"cost_usd", "latency", b"latency", "time_to_first_byte", b"time_to_first_byte"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "cached_input_tokens", b"cached_input_tokens", "cost_usd", b"cost_usd", "decision_id", b"decision_id", "input_tokens", b"input_tokens", "latency", b"latency", "outcome", b"outcome", "output_tokens", b"output_tokens", "served_model", b"served_model", "time_to_first_byte", b"time_to_first_byte"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "cached_input_tokens", b"cached_input_tokens", "cost_usd", b"cost_usd", "decision_id", b"decision_id", "input_tokens", b"input_tokens", "latency", b"latency", "outcome", b"outcome", "output_tokens", b"output_tokens", "served_model", b"served_model", "time_to_first_byte", b"time_to_first_byte", "tokens_estimated", b"tokens_estimated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_usd: _TypeAlias = _typing.Literal["cost_usd"]  # noqa: Y015
     _WhichOneofArgType__cost_usd: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd"]  # noqa: Y015
@@ -1305,6 +1309,7 @@ class DecisionSummary(_message.Message):
     COST_USD_FIELD_NUMBER: _builtins.int
     BASELINE_COST_USD_FIELD_NUMBER: _builtins.int
     PREVIOUS_OUTCOME_FIELD_NUMBER: _builtins.int
+    TOKENS_ESTIMATED_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """The decision."""
     tenant: _builtins.str
@@ -1337,6 +1342,8 @@ class DecisionSummary(_message.Message):
     """What the same tokens would have cost on the profile's baseline model, US dollars; not set when there is none."""
     previous_outcome: Global___Outcome.ValueType
     """How the conversation's previous reply had fared when this was decided."""
+    tokens_estimated: _builtins.bool
+    """The tokens are an estimate from the length of the texts."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was decided."""
@@ -1361,10 +1368,11 @@ class DecisionSummary(_message.Message):
         cost_usd: _builtins.float | None = ...,
         baseline_cost_usd: _builtins.float | None = ...,
         previous_outcome: Global___Outcome.ValueType = ...,
+        tokens_estimated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "_cost_usd", b"_cost_usd", "_expected_cost_usd", b"_expected_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "cost_usd", b"cost_usd", "expected_cost_usd", b"expected_cost_usd", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "_cost_usd", b"_cost_usd", "_expected_cost_usd", b"_expected_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "conversation_id", b"conversation_id", "cost_usd", b"cost_usd", "decision_id", b"decision_id", "expected_cost_usd", b"expected_cost_usd", "input_tokens", b"input_tokens", "model", b"model", "outcome", b"outcome", "output_tokens", b"output_tokens", "previous_outcome", b"previous_outcome", "profile", b"profile", "purpose", b"purpose", "reason", b"reason", "served_model", b"served_model", "source", b"source", "tenant", b"tenant", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "_cost_usd", b"_cost_usd", "_expected_cost_usd", b"_expected_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "conversation_id", b"conversation_id", "cost_usd", b"cost_usd", "decision_id", b"decision_id", "expected_cost_usd", b"expected_cost_usd", "input_tokens", b"input_tokens", "model", b"model", "outcome", b"outcome", "output_tokens", b"output_tokens", "previous_outcome", b"previous_outcome", "profile", b"profile", "purpose", b"purpose", "reason", b"reason", "served_model", b"served_model", "source", b"source", "tenant", b"tenant", "time", b"time", "tokens_estimated", b"tokens_estimated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__baseline_cost_usd: _TypeAlias = _typing.Literal["baseline_cost_usd"]  # noqa: Y015
     _WhichOneofArgType__baseline_cost_usd: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd"]  # noqa: Y015
@@ -1529,6 +1537,7 @@ class SavingsRow(_message.Message):
     COST_PER_APPLIED_USD_FIELD_NUMBER: _builtins.int
     STRONGEST_COST_USD_FIELD_NUMBER: _builtins.int
     CHEAPEST_COST_USD_FIELD_NUMBER: _builtins.int
+    ESTIMATED_FIELD_NUMBER: _builtins.int
     purpose: Global___Purpose.ValueType
     """What the requests were for."""
     model: _builtins.str
@@ -1561,6 +1570,8 @@ class SavingsRow(_message.Message):
     """What the same tokens would have cost on the strongest candidate of each decision alone."""
     cheapest_cost_usd: _builtins.float
     """What they would have cost on the cheapest candidate of each decision alone."""
+    estimated: _builtins.int
+    """How many of the decisions with reported tokens rest on estimated ones."""
     def __init__(
         self,
         *,
@@ -1580,10 +1591,11 @@ class SavingsRow(_message.Message):
         cost_per_applied_usd: _builtins.float | None = ...,
         strongest_cost_usd: _builtins.float = ...,
         cheapest_cost_usd: _builtins.float = ...,
+        estimated: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_per_applied_usd", b"_cost_per_applied_usd", "cost_per_applied_usd", b"cost_per_applied_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_per_applied_usd", b"_cost_per_applied_usd", "applied_first_time", b"applied_first_time", "baseline_cost_usd", b"baseline_cost_usd", "cheapest_cost_usd", b"cheapest_cost_usd", "cost_per_applied_usd", b"cost_per_applied_usd", "cost_usd", b"cost_usd", "decisions", b"decisions", "escalated", b"escalated", "failed", b"failed", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "purpose", b"purpose", "reported", b"reported", "rescued", b"rescued", "strongest_cost_usd", b"strongest_cost_usd", "turns", b"turns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_per_applied_usd", b"_cost_per_applied_usd", "applied_first_time", b"applied_first_time", "baseline_cost_usd", b"baseline_cost_usd", "cheapest_cost_usd", b"cheapest_cost_usd", "cost_per_applied_usd", b"cost_per_applied_usd", "cost_usd", b"cost_usd", "decisions", b"decisions", "escalated", b"escalated", "estimated", b"estimated", "failed", b"failed", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "purpose", b"purpose", "reported", b"reported", "rescued", b"rescued", "strongest_cost_usd", b"strongest_cost_usd", "turns", b"turns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_per_applied_usd: _TypeAlias = _typing.Literal["cost_per_applied_usd"]  # noqa: Y015
     _WhichOneofArgType__cost_per_applied_usd: _TypeAlias = _typing.Literal["_cost_per_applied_usd", b"_cost_per_applied_usd"]  # noqa: Y015

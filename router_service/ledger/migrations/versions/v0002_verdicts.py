@@ -24,6 +24,7 @@ def upgrade() -> None:
         op.add_column("decisions", sa.Column(name, sa.Double))
     op.add_column("decisions", sa.Column("edit_format", sa.Text, nullable=False, server_default=""))
     op.add_column("decisions", sa.Column("previous_outcome", sa.Text, nullable=False, server_default="unknown"))
+    op.add_column("decisions", sa.Column("tokens_estimated", sa.Boolean, nullable=False, server_default=sa.false()))
     connection = op.get_bind()
     change = sa.update(DECISIONS).where(DECISIONS.c.id == sa.bindparam("decision"))
     for rows in _batches(connection):
@@ -39,7 +40,8 @@ def downgrade() -> None:
     op.drop_index("decisions_by_report", "decisions")
     for name in ("strongest_actual_cost_usd", "cheapest_actual_cost_usd", "reported_at", "edit_format"):
         op.drop_column("decisions", name)
-    op.drop_column("decisions", "previous_outcome")
+    for name in ("previous_outcome", "tokens_estimated"):
+        op.drop_column("decisions", name)
 
 
 def _batches(connection: sa.Connection) -> Iterator[list[dict[str, Any]]]:
