@@ -38,7 +38,7 @@ def in_words(savings: Savings) -> str:
         return "No decisions are kept for this span; there is nothing to sum up yet."
     told = "" if total.reported == total.decisions else f"; the tokens of {total.reported} of them are known"
     if total.estimated:
-        told += f"; {total.estimated} are estimated from the length of the texts, for want of the provider's count"
+        told += f"; those of {total.estimated} are estimated from the length of the texts, for want of the provider's count"
     lines = [f"{_count(total.decisions, 'decision')}, {dollars(total.cost_usd)}{told}."]
     if total.turns:
         lines.append(

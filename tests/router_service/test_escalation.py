@@ -649,7 +649,7 @@ def test_a_chain_of_failures_never_loses_strength_and_ends_at_the_strongest(fiel
 @given(FIELDS, RULES, OUTCOMES, st.data())
 def test_a_row_never_goes_back_to_a_model_that_it_has_beaten_before_its_last_resort(field, rules, outcome, data):
     ranking, facts = field
-    name, earlier = data.draw(st.permutations(sorted(facts) + ["nobody/here"]))[:2]
+    name, earlier = data.draw(st.permutations([*sorted(facts), "nobody/here"]))[:2]
     move = respond(Failed(name, outcome, 2, 1, earlier), ranking, facts, rules)
     assert move is None or move.model != earlier or rules.strongest_after <= 2
 
