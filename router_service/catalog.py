@@ -15,11 +15,15 @@ from router_service.domain import Purpose
 from router_service.errors import InvalidConfiguration
 
 Tradeoff = Annotated[int, Field(ge=0, le=10)]
+# A year: no cache lives as long, and every store takes it.
+Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
+# Lengths of memory that evidence is kept for at once.
+MOST_MEMORIES = 8
 MODEL_ID = r"^[a-z0-9][a-z0-9_.-]*/[^\s/][^\s]*$"
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Prior(_Entry):
@@ -83,8 +87,8 @@ class Tenant(_Entry):
 class Escalation(_Entry):
     """When a failed reply moves a conversation to another model; shares are 0 to 1."""
 
-    # The least retry success at which a model gets one more try after lint or test output.
-    second_try: float = Field(default=0.45, ge=0)
+    # The least retry success, as a share, at which a model gets one more try after lint or test output; above 1 none does.
+    second_try: float = Field(default=0.45, ge=0, le=2)
     # Failures in a row after which the strongest candidate takes over.
     strongest_after: int = Field(default=3, ge=1)
     # How much weaker a model may be that takes over: its edits are better formed, or nobody is stronger.
@@ -96,9 +100,9 @@ class Learning(_Entry):
 
     mode: Literal["off", "shadow", "on"] = "shadow"
     # How many outcomes weigh as much as the prior.
-    prior_weight: float = Field(default=30, gt=0)
+    prior_weight: float = Field(default=30, ge=1, le=10_000)
     # How many of a model's latest outcomes count; older ones fade.
-    memory: float = Field(default=200, gt=1)
+    memory: float = Field(default=200, ge=10, le=100_000)
     # How far a conversation's estimates are drawn away from their mean, so that all candidates get their trial.
     exploration: float = Field(default=0.2, ge=0, le=1)
     # How much surer a failure signal must make that a reply is wrong, as a share of the most it could, to be acted on.
@@ -115,7 +119,7 @@ class Profile(_Entry):
     not_diamond: bool = True
     preference_id: str = ""
     privacy: Literal["full", "clipped", "features_only"] = "clipped"
-    pin_idle_seconds: float = Field(default=300, ge=0)
+    pin_idle_seconds: Seconds = 300
     baseline: str = ""
     shadow: str = ""
     trial: Trial | None = None
@@ -123,7 +127,7 @@ class Profile(_Entry):
     # The least quality a purpose's model may have, as a share of the best candidate's.
     floors: Mapping[Purpose, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
     # Seconds for which it is remembered what a conversation's replies came to, long after its prompt cache is cold.
-    memory_seconds: float = Field(default=86_400, ge=0)
+    memory_seconds: Seconds = 86_400
     escalation: Escalation = Escalation()
     learning: Learning = Learning()
 
@@ -222,6 +226,9 @@ def parse(document: Mapping[str, Any]) -> Catalog:
     unknown = [f"models.{m.id}.prior: no prior is named {m.prior!r}" for m in catalog.models
                if m.prior and m.prior not in catalog.prior_by_name]  # fmt: skip
     unknown += [problem for profile in catalog.profiles.values() for problem in _dangling(profile, catalog)]
+    lengths = {profile.learning.memory for profile in catalog.profiles.values() if profile.learning.mode != "off"}
+    if len(lengths) > MOST_MEMORIES:
+        unknown.append(f"profiles.*.learning.memory: {len(lengths)} different lengths; use at most {MOST_MEMORIES}")
     if unknown:
         raise InvalidConfiguration("; ".join(unknown[:5]))
     return catalog

@@ -15,7 +15,7 @@ class Case:
     """What is to be concluded about: the request, its ranking, the pin as judged, and the failed reply to be answered.
 
     `below`: the models below the profile's floor, who stand at the ranking's end. `distrust`: why the previous reply's kind
-    of outcome tells nothing here, empty when it does.
+    of outcome tells nothing here, empty when it does; `heeds_distrust`: whether that is acted on.
     """
 
     request: Request
@@ -26,6 +26,7 @@ class Case:
     failed: Failed | None = None
     facts: Mapping[str, Facts] = field(default_factory=dict)
     distrust: str = ""
+    heeds_distrust: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,13 @@ def settle(case: Case) -> Conclusion | None:
     request, ranking, pin = case.request, case.ranking, case.pin
     if request.model:
         return Conclusion(ranking, Source.REQUESTED, f"{request.model} was asked for by name", pin)
+    began = request.previous_reply.model
+    other = pin is None or not pin.kept or pin.model != began
+    if request.continuation and other and began in {entry.model for entry in ranking}:
+        left = pin and replace(pin, kept=False, reason=f"{began} began the reply that is to be continued")
+        return Conclusion(_first(ranking, began), Source.LOCAL, f"{began}: goes on with the reply it began", left)
     if pin and pin.kept:
         return Conclusion(_first(ranking, pin.model), Source.PINNED, f"{pin.model}: {pin.reason}", pin)
-    began = request.previous_reply.model
-    if request.continuation and began in {entry.model for entry in ranking}:
-        return Conclusion(_first(ranking, began), Source.LOCAL, f"{began}: goes on with the reply it began", pin)
     return _answer(case, case.failed) if case.failed else None
 
 
@@ -71,7 +74,7 @@ def _answer(case: Case, failed: Failed) -> Conclusion | None:
     pin = case.pin
     # The failed model itself may be below the floor; nobody is sent there.
     able = [entry for entry in case.ranking if entry.model not in case.below or entry.model == failed.model]
-    move = respond(failed, able, case.facts, case.rules, case.distrust)
+    move = respond(failed, able, case.facts, case.rules, case.distrust if case.heeds_distrust else "")
     if move is None:
         return None
     ranking = _first(case.ranking, move.model)

@@ -14,6 +14,10 @@ from router_service.escalation import Failed
 UNPINNED = frozenset({Purpose.COMMIT, Purpose.SUMMARY})
 # What is asked for on the side: the previous reply's failure is no reason for a stronger model here.
 ASIDE = UNPINNED | {Purpose.CACHE_PING}
+# What edits no files: the failure that such a request tells of is that of a code turn's reply.
+TALK = frozenset({Purpose.ASK, Purpose.CONTEXT})
+# Models of a row that are remembered.
+MOST_BEATEN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,8 @@ class Pin:
     """The model a conversation is on, and what its replies came to.
 
     `input_tokens`, `request`: of the latest request, its length and which one it was. `failures`: replies that have failed
-    in a row up to now; `tries`: how many of them are the model's own. `escalated_from`: the model whose failure brought the
+    in a row up to now; `tries`: how many of them are the model's own; `beaten`: who failed before it in the row; `owed`: a
+    failure that was told on the side and is still to be answered. `escalated_from`: the model whose failure brought the
     conversation here, empty when none did; `mended`: whether a reply has been applied since. `used`: seconds since the epoch,
     0 when an earlier version wrote it.
     """
@@ -34,6 +39,8 @@ class Pin:
     escalated_from: str = ""
     mended: bool = False
     used: float = 0.0
+    beaten: tuple[str, ...] = ()
+    owed: str = ""
 
     def is_warm(self, idle_seconds: float, now: float) -> bool:
         """Whether the provider still has the prompt cache; what an earlier version wrote lives no longer than the cache."""
@@ -46,12 +53,25 @@ def hear(pin: Pin, request: Request) -> Pin:
     if request.purpose is Purpose.CACHE_PING or request.continuation:
         return pin
     if previous.outcome is Outcome.APPLIED:
-        return replace(pin, failures=0, tries=0, mended=True)
+        return replace(pin, failures=0, tries=0, mended=True, beaten=(), owed="")
+    if request.purpose in TALK or (previous.outcome is Outcome.NONE and pin.owed):
+        return pin
+    if previous.outcome is Outcome.NONE:
+        return replace(pin, failures=0, tries=0, beaten=())
     if previous.outcome in FAILURES and not _repeats(pin, request):
         row = max(pin.failures + 1, previous.consecutive_failures)
         own = previous.model in ("", pin.model)
         return replace(pin, failures=row, tries=pin.tries + own, mended=False)
     return pin
+
+
+def owe(pin: Pin, request: Request) -> Pin | None:
+    """The code turns' pin with a failure that was told on the side; None when there is nothing to add to it."""
+    previous = request.previous_reply
+    if previous.outcome not in FAILURES or pin.owed or previous.model not in ("", pin.model):
+        return None
+    row = max(pin.failures + 1, previous.consecutive_failures)
+    return replace(pin, failures=row, tries=pin.tries + 1, mended=False, owed=previous.outcome)
 
 
 def judge(pin: Pin, request: Request, choice: Shortlist, *, warm: bool) -> PinTrace:
@@ -63,8 +83,10 @@ def judge(pin: Pin, request: Request, choice: Shortlist, *, warm: bool) -> PinTr
         return PinTrace(pin.model, True, "goes on with the reply it began")
     if request.purpose is Purpose.CACHE_PING:
         return PinTrace(pin.model, True, "a ping warms the prompt cache of the conversation's model")
-    if request.previous_reply.outcome in FAILURES:
+    if request.previous_reply.outcome in FAILURES and request.purpose not in TALK:
         return _after_failure(pin, request)
+    if pin.owed:
+        return PinTrace(pin.model, False, f"an earlier reply of its fared badly ({pin.owed})")
     if warm:
         return PinTrace(pin.model, True, "the conversation stays on its model while the prompt cache is warm")
     if not pin.escalated_from:
@@ -81,7 +103,11 @@ def judge(pin: Pin, request: Request, choice: Shortlist, *, warm: bool) -> PinTr
 def failed_reply(request: Request, pin: Pin | None, trace: PinTrace | None) -> Failed | None:
     """The failed reply that the decision must answer; None when there is none, or it has had its consequence."""
     previous = request.previous_reply
-    if previous.outcome not in FAILURES or request.purpose in ASIDE or request.ignore_pin or request.continuation:
+    if request.purpose in ASIDE | TALK or request.ignore_pin or request.continuation:
+        return None
+    if pin and trace and not trace.kept and pin.owed and previous.outcome not in FAILURES:
+        return Failed(pin.model, Outcome(pin.owed), max(1, pin.failures), max(1, pin.tries), pin.beaten)
+    if previous.outcome not in FAILURES:
         return None
     if pin is None or trace is None:
         # Nothing is remembered, so all of the row is taken for this model's.
@@ -91,7 +117,7 @@ def failed_reply(request: Request, pin: Pin | None, trace: PinTrace | None) -> F
         return None
     model = previous.model or pin.model
     row, own = max(1, pin.failures), max(1, pin.tries) if model == pin.model else 1
-    return Failed(model, previous.outcome, row, own, pin.escalated_from if row > own else "")
+    return Failed(model, previous.outcome, row, own, pin.beaten)
 
 
 def follow(pin: Pin | None, failed: Failed | None, decision: Decision) -> Pin | None:
@@ -100,13 +126,14 @@ def follow(pin: Pin | None, failed: Failed | None, decision: Decision) -> Pin | 
     if request.purpose is Purpose.CACHE_PING:
         # A ping keeps a pin alive; it is no reason for one, and says nothing about the next turn.
         return replace(pin, used=decision.time) if pin and pin.model == model else None
-    after = Pin(model, request.requirements.input_tokens, identity(request), used=decision.time)
+    beaten = pin.beaten if pin else ()
+    after = Pin(model, request.requirements.input_tokens, identity(request), used=decision.time, beaten=beaten)
     if failed:
         after = replace(after, failures=failed.in_a_row, tries=failed.tries if failed.model == model else 0)
     elif pin:
         after = replace(after, failures=pin.failures, tries=pin.tries if pin.model == model else 0)
     if failed and decision.source is Source.ESCALATED:
-        return replace(after, escalated_from=failed.model)
+        return replace(after, escalated_from=failed.model, beaten=(*beaten, failed.model)[-MOST_BEATEN:])
     # A model that is chosen afresh, even the same, stands there on its own merits.
     if pin and decision.pin and decision.pin.kept:
         return replace(after, escalated_from=pin.escalated_from, mended=pin.mended)

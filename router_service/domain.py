@@ -299,3 +299,5 @@ class Savings:
     strongest_cost_usd: float = 0.0
     cheapest_cost_usd: float = 0.0
     estimated: int = 0
+    judged: int = 0
+    replies: int = 0

@@ -17,14 +17,14 @@ class Failed:
     """A failed reply: whose, how it failed, and how long the row is.
 
     `in_a_row`: replies in a row that have failed, this one included; `tries`: how many of them are this model's own;
-    `earlier`: a model that failed before it in this row, empty when none is known.
+    `earlier`: the models that failed before it in this row, as far as they are known.
     """
 
     model: str
     outcome: Outcome
     in_a_row: int = 1
     tries: int = 1
-    earlier: str = ""
+    earlier: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +49,22 @@ class Move:
 
 
 def facts_of(ranking: Sequence[Ranked], catalog: Catalog) -> dict[str, Facts]:
-    """The facts of the ranked models that the catalogue knows: the ranking's quality, and the rest of their priors."""
+    """The facts of the ranked models that the catalogue knows: the quality that the ranking began with, and their priors.
+
+    What is learnt does not count here: where most replies are applied, it makes all models alike.
+    """
     priors = {
         entry.model: catalog.prior_of(catalog.by_id[entry.model]) for entry in ranking if entry.model in catalog.by_id
     }
     return {
-        entry.model: Facts(entry.quality or 0.0, prior.well_formed / 100, prior.retry_success / 100)
+        entry.model: Facts(_known_quality(entry), prior.well_formed / 100, prior.retry_success / 100)
         for entry in ranking
         if (prior := priors.get(entry.model))
     }
+
+
+def _known_quality(entry: Ranked) -> float:
+    return (entry.quality if entry.prior_quality is None else entry.prior_quality) or 0.0
 
 
 def respond(
@@ -76,14 +83,15 @@ def respond(
     what = f"{failed.model} did not manage ({failed.outcome})"
     if distrust and failed.outcome is not Outcome.UNDONE:
         return Move(failed.model, False, f"{what}, but that is not acted on: {distrust}")
+    # Nobody is sent back to whom the row has already beaten.
+    fresh = {model: facts for model, facts in known.items() if model not in failed.earlier or model == failed.model}
+    if failed.outcome is Outcome.UNDONE:
+        return _leave(failed, fresh, what)
     if failed.in_a_row >= rules.strongest_after:
         return _strongest(failed, known, what)
-    # Nobody is sent back to whom the row has already beaten.
-    known = {model: facts for model, facts in known.items() if model != failed.earlier or model == failed.model}
+    known = fresh
     if failed.outcome is Outcome.EDIT_FAILED:
         return _better_formed(failed, known, rules, what)
-    if failed.outcome is Outcome.UNDONE:
-        return _another(failed, known, rules, what)
     return _again_or_stronger(failed, known, rules, what)
 
 
@@ -130,6 +138,18 @@ def _another(failed: Failed, known: Mapping[str, Facts], rules: Escalation, what
         if model != failed.model and _reaches(other.quality, least):
             return Move(model, True, f"{what}; no candidate is stronger, and {model} is about as good")
     return Move(failed.model, False, f"{what}, but no candidate is stronger or about as good")
+
+
+def _leave(failed: Failed, known: Mapping[str, Facts], what: str) -> Move:
+    """After the user has undone the reply: away from the model in any case, to a stronger one or to the next below."""
+    stronger = _stronger(failed, known, what)
+    if stronger is not None:
+        return stronger
+    others = [model for model in known if model != failed.model]
+    if not others:
+        return Move(failed.model, False, f"{what}, but no other candidate is left")
+    best = max(others, key=lambda model: known[model].quality)
+    return Move(best, True, f"{what}; no candidate is stronger, and {best} is the best of the others")
 
 
 def _stronger(failed: Failed, known: Mapping[str, Facts], what: str) -> Move | None:

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 
-from router_service.conversation import Pin, is_pinned
-from router_service.domain import Purpose, Request
+from router_service.conversation import TALK, Pin, is_pinned, owe
+from router_service.domain import FAILURES, Purpose, Request
 from router_service.stores import Store
+
+# What a stored pin's fields must be.
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "model": str,
+    "input_tokens": int,
+    "request": str,
+    "failures": int,
+    "tries": int,
+    "escalated_from": str,
+    "mended": bool,
+    "used": (float, int),
+    "beaten": (list, tuple),
+    "owed": str,
+}
 
 
 class Pins:
@@ -20,7 +34,7 @@ class Pins:
         """The pin of the request's conversation and purpose, warm or cold."""
         if not is_pinned(request):
             return None
-        value = await self._store.get(_key(request))
+        value = await self._store.get(_key(request, request.purpose))
         return None if value is None else _read(value)
 
     async def keep(self, request: Request, pin: Pin | None, seconds: float) -> None:
@@ -30,7 +44,15 @@ class Pins:
         # What is as it is without saying is not written: there may be a million pins.
         unsaid = {field.name: field.default for field in fields(Pin)}
         said = {name: value for name, value in asdict(pin).items() if value != unsaid[name]}
-        await self._store.put(_key(request), json.dumps(said).encode(), seconds)
+        await self._store.put(_key(request, request.purpose), json.dumps(said).encode(), seconds)
+
+    async def owe(self, request: Request, seconds: float) -> None:
+        """Remember with the code turns' pin what a question tells of their reply's failure."""
+        if request.purpose not in TALK or request.previous_reply.outcome not in FAILURES or not is_pinned(request):
+            return
+        code = replace(request, purpose=Purpose.CODE)
+        pin = await self.find(code)
+        await self.keep(code, owe(pin, request) if pin else None, seconds)
 
 
 def _read(value: bytes) -> Pin | None:
@@ -40,12 +62,13 @@ def _read(value: bytes) -> Pin | None:
         pin = Pin(**{field.name: document[field.name] for field in fields(Pin) if field.name in document})
     except (ValueError, TypeError):
         return None
-    kinds = {"model": str, "input_tokens": int, "request": str, "failures": int, "tries": int, "escalated_from": str}
-    right = all(isinstance(getattr(pin, name), kind) for name, kind in kinds.items())
-    return pin if right and isinstance(pin.mended, bool) and isinstance(pin.used, float | int) else None
+    right = all(isinstance(getattr(pin, name), kind) for name, kind in KINDS.items())
+    if not right or not all(isinstance(model, str) for model in pin.beaten) or pin.owed not in ("", *FAILURES):
+        return None
+    return replace(pin, beaten=tuple(pin.beaten))
 
 
-def _key(request: Request) -> str:
+def _key(request: Request, purpose: Purpose) -> str:
     # A ping keeps the code turns' cache warm, so it follows their model.
-    purpose = Purpose.CODE if request.purpose is Purpose.CACHE_PING else request.purpose
+    purpose = Purpose.CODE if purpose is Purpose.CACHE_PING else purpose
     return json.dumps(["pin", request.tenant, request.conversation_id, purpose])

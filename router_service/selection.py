@@ -101,6 +101,7 @@ class Selection:
         decision = self._decision(bench, conclusion, consultation, case.distrust)
         memory = max(applied.profile.memory_seconds, applied.profile.pin_idle_seconds)
         await self._pins.keep(request, follow(pin, case.failed, decision), memory)
+        await self._pins.owe(request, memory)
         return decision
 
     def learn(self, decision: Decision, report: Report) -> None:
@@ -108,7 +109,8 @@ class Selection:
         if self._consultant is not None:
             self._consultant.learn(decision, report)
         verdict = verdict_of(decision, report, self._now())
-        if verdict.model in self.catalog.by_id:
+        # A reply of a model that the decision did not name says nothing about that decision.
+        if verdict.model in {entry.model for entry in decision.ranking} and verdict.model in self.catalog.by_id:
             self._learning.learn(verdict)
         if report.served_model not in self.catalog.by_id:
             # What is learnt is kept, so only what is known may be named.
@@ -145,7 +147,8 @@ class Selection:
         request, profile, catalog = bench.request, bench.policy.profile, bench.catalog
         facts = facts_of(bench.ranking, catalog) if failed else {}
         distrust = self._learning.distrust(request, profile, catalog) if failed else ""
-        return Case(request, bench.ranking, profile.escalation, bench.below, trace, failed, facts, distrust)
+        acted = profile.learning.mode == "on"
+        return Case(request, bench.ranking, profile.escalation, bench.below, trace, failed, facts, distrust, acted)
 
     def _situation(self, request: Request, tradeoff: int, catalog: Catalog, warm: economics.Warm | None) -> Situation:
         return Situation(request.purpose, request.requirements, tradeoff, catalog, warm, self._lengths.observations)

@@ -28,7 +28,8 @@ async def serve(settings: Settings, catalog: Catalog) -> None:
     reloading = asyncio.create_task(router.reloading.run())
     if router.consulting is not None:
         router.consulting.start()
-    router.learning.start()
+    if router.ledger.durable:
+        router.learning.start()
     await router.server.start()
     await _say(router, SERVING)
     telemetry.event(

@@ -81,7 +81,7 @@ def build(settings: Settings, catalog: Catalog) -> Router:
     learning = Learning()
     learning.prepare(catalog)
     selection = Selection(catalog, consulting, Pins(store), settings.not_diamond_budget, time.time, learning)
-    refresh = VerdictRefresh(learning, ledger)
+    refresh = VerdictRefresh(learning, ledger, lambda problem: telemetry.event("learning", problem=problem))
     watchers = Watchers()
     servicer = RouterServicer(selection, ledger, watchers, settings.default_deadline)
     server = grpc.aio.server(interceptors=_interceptors(settings), options=_options(settings))

@@ -19,6 +19,7 @@ from router_service.learning.evidence import Counts, Pool, failed, succeeded
 LOWEST, HIGHEST = 0.02, 0.98
 # Newton's steps towards the offset, and the furthest it may go; it is found in four or five.
 STEPS, FURTHEST = 12, 4.0
+FARTHEST = 500.0
 NORMAL = NormalDist()
 WORD = 2**64 - 1
 
@@ -123,7 +124,8 @@ def number_of(text: str) -> int:
 
 def sigmoid(place: float) -> float:
     """The share that a logit stands for."""
-    return 1 / (1 + math.exp(-place))
+    # Beyond this the share is 0 or 1 to every digit, and the exponential too large to be told.
+    return 1 / (1 + math.exp(-max(-FARTHEST, min(FARTHEST, place))))
 
 
 def logit(share: float) -> float:

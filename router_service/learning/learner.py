@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from cachetools import LRUCache
 
 from router_service import local_policy
-from router_service.catalog import Catalog, Model, Profile
+from router_service.catalog import MOST_MEMORIES, Catalog, Model, Profile
 from router_service.domain import Outcome, Purpose, Request, Verdict
 from router_service.learning import beliefs, trust
 from router_service.learning.beliefs import Beliefs
@@ -20,12 +20,10 @@ from router_service.local_policy import Learnt
 MOST_VERDICTS = 20_000
 # Pools whose beliefs are kept ready, and signals whose trust is.
 MOST_READY = 1_024
-# Lengths of memory that evidence is kept for.
-MOST_MEMORIES = 8
-# Signals that may tell nothing; an undone reply is the user's own word.
-DOUBTABLE = (Outcome.EDIT_FAILED, Outcome.LINT_FAILED, Outcome.COMMAND_FAILED)
+# Signals that may tell nothing; an undone reply is the user's own word, and an edit that does not match is a fact.
+DOUBTABLE = (Outcome.LINT_FAILED, Outcome.COMMAND_FAILED)
 # Replies without which no signal is doubted; after how many more, as a share and at most, it is looked at again.
-FEWEST_REPLIES, GROWTH, MOST_NEW = 150.0, 0.05, 50
+FEWEST_REPLIES, GROWTH, MOST_NEW = 150.0, 0.1, 50
 # The share of conversations that go on acting on a doubted signal: without them nothing could ever clear it.
 STILL_TESTED = 0.2
 # What is read of a conversation's text where it has no id, so that the same question is drawn for alike.
@@ -106,7 +104,7 @@ class Learning:
     def distrust(self, request: Request, profile: Profile, catalog: Catalog) -> str:
         """Why the previous reply's outcome is not to be acted on, as a sentence; empty when it is."""
         outcome = request.previous_reply.outcome
-        if profile.learning.mode != "on" or outcome not in DOUBTABLE:
+        if profile.learning.mode == "off" or outcome not in DOUBTABLE:
             return ""
         memory = profile.learning.memory
         pools = list(self._kept(memory).pools(request.tenant, request.purpose))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+from collections.abc import Callable
 from typing import Protocol
 
 from router_service.domain import Verdict
@@ -33,8 +33,11 @@ class Learner(Protocol):
 class VerdictRefresh:
     """Looks at intervals; a ledger that is gone costs what others have learnt meanwhile, and is asked again."""
 
-    def __init__(self, learner: Learner, verdicts: Verdicts, *, interval: float = INTERVAL) -> None:
-        """`interval`: seconds from one look to the next."""
+    def __init__(
+        self, learner: Learner, verdicts: Verdicts, tell: Callable[[str], None], *, interval: float = INTERVAL
+    ) -> None:
+        """`tell`: what to do with a problem, in words; `interval`: seconds from one look to the next."""
+        self._tell = tell
         self._learner = learner
         self._verdicts = verdicts
         self._interval = interval
@@ -64,7 +67,11 @@ class VerdictRefresh:
 
     async def _run(self) -> None:
         while True:
-            # When the ledger is gone, what is known goes on being used.
-            with contextlib.suppress(LedgerUnavailable):
+            # When the ledger is gone, or holds what cannot be read, what is known goes on being used.
+            try:
                 await self.refresh()
+            except LedgerUnavailable:
+                pass
+            except Exception as error:
+                self._tell(f"verdicts cannot be read: {type(error).__name__}")
             await asyncio.sleep(self._interval)

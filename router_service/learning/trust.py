@@ -16,13 +16,13 @@ from itertools import product
 from router_service.learning.beliefs import logit, sigmoid
 
 # P(signal | wrong) and P(signal | right) of a signal that tells, with their prior weights: centred on .7 and .1.
-TRUE_POSITIVE = {0.3: 0.05, 0.5: 0.25, 0.7: 0.4, 0.85: 0.22, 0.95: 0.08}
-FALSE_POSITIVE = {0.02: 0.15, 0.05: 0.25, 0.1: 0.35, 0.17: 0.17, 0.25: 0.06, 0.35: 0.02}
+TRUE_POSITIVE = {0.4: 0.15, 0.6: 0.3, 0.75: 0.33, 0.9: 0.22}
+FALSE_POSITIVE = {0.02: 0.2, 0.06: 0.3, 0.12: 0.35, 0.25: 0.15}
 # How much easier than the benchmark the work is, as a logit, and how much of the models' differences shows in it.
-EASE = {-2.0: 0.03, -1.5: 0.06, -1.0: 0.12, -0.5: 0.22, 0.0: 0.3, 0.5: 0.2, 1.0: 0.07}
+EASE = {-1.8: 0.08, -1.0: 0.17, -0.4: 0.27, 0.2: 0.33, 0.9: 0.15}
 SPREAD = {1.0: 0.6, 0.5: 0.4}
 # The share of the sessions in which the check runs; once it has run in one, it runs on.
-CHECKED = {1.0: 0.6, 0.5: 0.2, 0.2: 0.12, 0.05: 0.08}
+CHECKED = {1.0: 0.6, 0.4: 0.25, 0.08: 0.15}
 # The rates a coin may have, and the prior probability that a signal is one.
 COIN = tuple(step / 20 for step in range(1, 20))
 PRIOR_COIN = 0.3
@@ -131,7 +131,7 @@ def _merge(entries: Sequence[Signals]) -> list[Signals]:
     bins: dict[int, list[Signals]] = {}
     for entry in entries:
         if entry.replies > 0:
-            bins.setdefault(round(entry.quality * 12), []).append(entry)
+            bins.setdefault(round(entry.quality * 10), []).append(entry)
     merged = []
     for members in bins.values():
         replies = sum(entry.replies for entry in members)

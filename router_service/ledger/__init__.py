@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from router_service.domain import Decision, Page, Query, Report, Savings, Verdict
 from router_service.errors import InvalidConfiguration
@@ -18,7 +18,12 @@ IN_MEMORY = ("", "memory:")
 
 
 class Ledger(Protocol):
-    """Where decisions and reports are kept."""
+    """Where decisions and reports are kept.
+
+    `durable`: it outlives this process, and others may write to it as well.
+    """
+
+    durable: ClassVar[bool]
 
     @property
     def dropped(self) -> int:

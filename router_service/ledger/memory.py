@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import ClassVar
 
 from router_service.domain import Decision, Page, Query, Report, Savings, Summary, Verdict
 from router_service.errors import UnknownDecision
@@ -24,6 +25,8 @@ from router_service.ledger.sums import sum_up
 
 class MemoryLedger:
     """Keeps the latest decisions and forgets the oldest first."""
+
+    durable: ClassVar[bool] = False
 
     def __init__(self, capacity: int, contents: Contents = Contents.NONE, now: Callable[[], float] = time.time) -> None:
         """`capacity`: how many decisions are kept; `now`: seconds since the epoch."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, not_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, not_, or_, select, tuple_
 
 from router_service.domain import (
     FAILURES,
@@ -21,7 +21,7 @@ from router_service.domain import (
 )
 from router_service.ledger.documents import decision_from, report_from
 from router_service.ledger.summaries import VERDICTS, Position, write_token
-from router_service.ledger.sums import TURNS
+from router_service.ledger.sums import TO_MEND, TURNS, UNANSWERED
 from router_service.ledger.tables import DECISIONS, REPORTS, storable
 
 D = DECISIONS.c
@@ -79,6 +79,8 @@ def savings(connection: Connection, query: Query) -> tuple[Savings, ...]:
             strongest_cost_usd=row.strongest_cost_usd,
             cheapest_cost_usd=row.cheapest_cost_usd,
             estimated=int(row.estimated),
+            judged=int(row.judged),
+            replies=int(row.replies),
         )
         for row in connection.execute(_sums(query))
     )
@@ -101,26 +103,29 @@ def judged(connection: Connection, query: Query, limit: int) -> tuple[tuple[Deci
 def _sums(query: Query) -> Select[tuple[object, ...]]:
     cost = func.sum(func.coalesce(D.cost_usd, 0.0)).label("cost_usd")
     applied = D.outcome == Outcome.APPLIED.value
-    mends = D.previous_outcome.in_(sorted(FAILURES))
-    turn = and_(D.purpose.in_(sorted(TURNS)), not_(mends))
+    mends = D.previous_outcome.in_(sorted(TO_MEND))
+    turn = and_(D.purpose.in_(sorted(TURNS)), not_(mends), D.outcome != Outcome.PROVIDER_FAILED.value)
+    reported = D.input_tokens + D.output_tokens > 0
     sums = select(
         D.purpose,
         ANSWERED,
         func.count().label("decisions"),
-        _count(D.input_tokens + D.output_tokens > 0).label("reported"),
+        _count(reported).label("reported"),
         func.sum(D.input_tokens).label("input_tokens"),
         func.sum(D.output_tokens).label("output_tokens"),
         cost,
         _compared(D.baseline_actual_cost_usd).label("baseline_cost_usd"),
         _count(turn).label("turns"),
         _count(and_(turn, applied)).label("applied_first_time"),
-        _count(applied).label("applied"),
+        _count(and_(applied, reported, D.cost_usd.is_not(None))).label("applied"),
         _count(and_(applied, mends)).label("rescued"),
         _count(D.outcome.in_(sorted(FAILURES))).label("failed"),
         _count(D.source == Source.ESCALATED.value).label("escalated"),
         _compared(D.strongest_actual_cost_usd).label("strongest_cost_usd"),
         _compared(D.cheapest_actual_cost_usd).label("cheapest_cost_usd"),
         _count(D.tokens_estimated).label("estimated"),
+        _count(and_(turn, D.outcome.in_(sorted(VERDICTS)))).label("judged"),
+        _count(or_(reported, D.outcome.not_in(sorted(UNANSWERED)))).label("replies"),
     )
     return sums.where(*_matching(query)).group_by(D.purpose, ANSWERED).order_by(cost.desc(), D.purpose, ANSWERED)
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from cachetools import LRUCache
 from sqlalchemy import Connection
@@ -35,6 +35,8 @@ Answer = TypeVar("Answer")
 
 class SqlLedger:
     """Keeps decisions and reports in SQLite or PostgreSQL; a database that is away costs nobody an answer."""
+
+    durable: ClassVar[bool] = True
 
     def __init__(
         self,

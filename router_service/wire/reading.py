@@ -148,6 +148,9 @@ def _detail_violations(message: pb.SelectModelRequest) -> list[FieldViolation]:
     for field, longest in TEXT_LIMITS.items():
         if len(getattr(message, field)) > longest:
             found.append(FieldViolation(field, f"is longer than {longest} characters"))
+    if max(len(message.previous_reply.model), len(message.previous_reply.decision_id)) > MAX_MODEL_LENGTH:
+        text = f"holds a model or a decision_id longer than {MAX_MODEL_LENGTH} characters"
+        found.append(FieldViolation("previous_reply", text))
     if len(message.messages) > MAX_MESSAGES:
         found.append(
             FieldViolation("messages", f"holds more than {MAX_MESSAGES}; clip the conversation to what decides")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 from protos.router.v1 import router_pb2 as pb
 from router_service.catalog import Catalog, Model, Profile
 from router_service.domain import Decision, LearningTrace, Page, PreviousReply, Ranked, Report, Savings, Summary
 from router_service.errors import RouterError
+from router_service.ledger.sums import total
 from router_service.wire.words import SOURCES, duration, outcome_number, purpose_number, timestamp
 
 
@@ -191,9 +190,7 @@ def write_page(page: Page) -> pb.ListDecisionsResponse:
 def write_savings(rows: tuple[Savings, ...]) -> pb.GetSavingsResponse:
     """The sums by purpose and model, the dearest first, and all of them together."""
     ordered = sorted(rows, key=lambda row: -row.cost_usd)
-    numbers = [field.name for field in fields(Savings) if field.name not in ("purpose", "model")]
-    total = Savings(None, "", **{name: sum(getattr(row, name) for row in rows) for name in numbers})
-    return pb.GetSavingsResponse(rows=[_write_row(row) for row in ordered], total=_write_row(total))
+    return pb.GetSavingsResponse(rows=[_write_row(row) for row in ordered], total=_write_row(total(rows)))
 
 
 def _write_row(row: Savings) -> pb.SavingsRow:
@@ -215,4 +212,6 @@ def _write_row(row: Savings) -> pb.SavingsRow:
         strongest_cost_usd=row.strongest_cost_usd,
         cheapest_cost_usd=row.cheapest_cost_usd,
         estimated=row.estimated,
+        judged=row.judged,
+        replies=row.replies,
     )

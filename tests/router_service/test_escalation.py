@@ -22,6 +22,8 @@ from tests.router_service.calls import call, select
 # Quality, well-formed edits and retry success in per cent; dollars per million input tokens.
 MODELS = {
     "weak": (40, 80, 20, 0.1),
+    "like": (40, 80, 20, 0.2),
+    "alike": (40, 80, 20, 0.3),
     "fair": (60, 97, 51, 0.5),
     "neat": (57, 99.5, 30, 1),
     "twin": (83, 90, 10, 2),
@@ -54,6 +56,12 @@ candidates = ["test/weak", "test/fair", "test/neat", "test/strong"]
 cost_quality_tradeoff = 10
 not_diamond = false
 escalation = { strongest_after = 2, second_try = 0.1, slack = 0 }
+
+[profiles.equals]
+candidates = ["test/weak", "test/like", "test/alike"]
+cost_quality_tradeoff = 10
+not_diamond = false
+escalation = { strongest_after = 8 }
 
 [profiles.cold]
 candidates = ["test/weak", "test/fair", "test/neat", "test/strong"]
@@ -217,7 +225,7 @@ def test_edits_that_do_not_match_go_to_a_model_of_better_formed_edits_though_it_
     assert "test/fair is stronger" in decision.reason
 
 
-def test_an_undone_reply_leaves_its_model_even_for_one_that_is_only_about_as_good(port):
+def test_an_undone_reply_leaves_its_model_even_when_nobody_is_stronger(port):
     conversation = Conversation(port, "undone", "both")
     conversation.ask()
     assert said(conversation.ask("UNDONE")) == ("twin", "ESCALATED")
@@ -225,12 +233,22 @@ def test_an_undone_reply_leaves_its_model_even_for_one_that_is_only_about_as_goo
     conversation.ask("APPLIED")
     decision = conversation.ask("UNDONE")
     assert said(decision) == ("twin", "ESCALATED")
-    assert "no candidate is stronger, and test/twin is about as good" in decision.reason
-    alone = Conversation(port, "undone-alone", costQualityTradeoff=0)
-    alone.ask()
-    decision = alone.ask("UNDONE")
-    assert said(decision) == ("strong", "PINNED")
-    assert "no candidate is stronger or about as good" in decision.reason
+    assert "no candidate is stronger, and test/twin is the best of the others" in decision.reason
+    far = Conversation(port, "undone-far", costQualityTradeoff=0)
+    far.ask()
+    assert said(far.ask("UNDONE")) == ("fair", "ESCALATED")
+    alone = Conversation(port, "undone-alone", "mixed")
+    alone.ask(availableProviders=["test"])
+    decision = alone.ask("UNDONE", availableProviders=["test"])
+    assert said(decision) == ("weak", "PINNED")
+    assert "no other candidate is left" in decision.reason
+
+
+def test_the_third_undo_in_a_row_leaves_its_model_too(port):
+    conversation = Conversation(port, "undone-thrice")
+    path = [conversation.ask().model, *(conversation.ask("UNDONE").model for _ in range(3))]
+    assert all(earlier != later for earlier, later in pairwise(path)), path
+    assert len(set(path)) == len(path)
 
 
 def test_the_strongest_model_stays_after_edits_that_did_not_match_when_nobody_forms_them_better(port):
@@ -246,6 +264,46 @@ def test_tests_that_fail_twice_at_the_strongest_model_go_to_one_that_is_about_as
     assert said(conversation.ask()) == ("strong", "LOCAL")
     path = [said(conversation.ask("COMMAND_FAILED")) for _ in range(2)]
     assert path == [("strong", "PINNED"), ("twin", "ESCALATED")]
+
+
+def test_a_row_of_equal_models_goes_round_once_and_not_in_a_circle(port):
+    conversation = Conversation(port, "equals", "equals")
+    path = [conversation.ask().model, *(conversation.ask("COMMAND_FAILED").model for _ in range(5))]
+    left = [earlier for earlier, later in pairwise(path) if earlier != later]
+    assert len(left) == len(set(left)) == 2, path
+
+
+def test_what_a_question_tells_of_a_code_reply_is_answered_by_the_next_code_turn(port):
+    conversation = Conversation(port, "aside")
+    assert said(conversation.ask()) == ("weak", "LOCAL")
+    failed = {"outcome": "OUTCOME_UNDONE", "model": "test/weak", "consecutiveFailures": 1}
+    question = conversation.ask(previousReply=failed, purpose="PURPOSE_ASK")
+    assert question.source != pb.DECISION_SOURCE_ESCALATED
+    conversation.ask("NONE", purpose="PURPOSE_ASK")
+    code = conversation.ask("NONE")
+    assert said(code) == ("fair", "ESCALATED")
+    assert "test/weak did not manage (undone)" in code.reason
+    assert said(conversation.ask("NONE")) == ("fair", "PINNED")
+
+
+def test_a_turn_of_which_nothing_is_told_ends_the_row(port):
+    conversation = Conversation(port, "quiet")
+    conversation.ask()
+    assert said(conversation.ask("COMMAND_FAILED")) == ("fair", "ESCALATED")
+    conversation.ask("NONE")
+    assert said(conversation.ask("LINT_FAILED")) == ("fair", "PINNED")
+    conversation.ask("NONE")
+    decision = conversation.ask("LINT_FAILED")
+    assert said(decision) == ("fair", "PINNED")
+    assert "one more try" in decision.reason
+
+
+def test_a_continuation_goes_to_whom_stepped_in_and_began_the_reply(port):
+    conversation = Conversation(port, "began")
+    conversation.ask()
+    decision = conversation.ask(previousReply={"model": "test/strong"}, continuation=True)
+    assert said(decision) == ("strong", "LOCAL")
+    assert "goes on with the reply it began" in decision.reason
 
 
 # The row.
@@ -344,12 +402,12 @@ def test_a_warm_conversation_moves_after_failures_alone_and_never_down(port, out
     model, row = conversation.ask().model, 0
     for outcome in outcomes:
         decision = conversation.ask(outcome)
-        row = row + 1 if outcome in FAILED else 0 if outcome == "APPLIED" else row
+        row = row + 1 if outcome in FAILED else 0 if outcome in ("APPLIED", "NONE") else row
         if outcome not in FAILED:
             assert decision.model == model
-        assert quality[decision.model] >= quality[model] - 0.05
+        assert outcome == "UNDONE" or quality[decision.model] >= quality[model] - 0.05
         assert (decision.source == pb.DECISION_SOURCE_ESCALATED) == (decision.model != model)
-        if outcome in FAILED and row >= 3:
+        if outcome in FAILED and row >= 3 and outcome != "UNDONE":
             assert decision.model == "test/strong"
         model = decision.model
 
@@ -623,14 +681,17 @@ def test_the_rule_stays_in_the_ranking_and_never_goes_to_a_weaker_model(field, r
     assert move.model in facts
     assert move.escalated == (move.model != name)
     assert move.reason
-    assert facts[move.model].quality >= facts[name].quality - rules.slack - 1e-9
-    if outcome not in FAILURES:
+    if outcome is Outcome.UNDONE:
+        assert move.escalated == (len(facts) > 1)
+    elif outcome not in FAILURES:
         assert move.model == name
-    elif row >= rules.strongest_after:
+    else:
+        assert facts[move.model].quality >= facts[name].quality - rules.slack - 1e-9
+    if outcome in FAILURES - {Outcome.UNDONE} and row >= rules.strongest_after:
         assert facts[move.model].quality == max(entry.quality for entry in facts.values())
 
 
-@given(FIELDS, RULES, st.lists(OUTCOMES, min_size=6, max_size=12), st.data())
+@given(FIELDS, RULES, st.lists(OUTCOMES.filter(lambda one: one != "undone"), min_size=6, max_size=12), st.data())
 def test_a_chain_of_failures_never_loses_strength_and_ends_at_the_strongest(field, rules, outcomes, data):
     ranking, facts = field
     model = data.draw(st.sampled_from(sorted(facts)))
@@ -650,7 +711,7 @@ def test_a_chain_of_failures_never_loses_strength_and_ends_at_the_strongest(fiel
 def test_a_row_never_goes_back_to_a_model_that_it_has_beaten_before_its_last_resort(field, rules, outcome, data):
     ranking, facts = field
     name, earlier = data.draw(st.permutations([*sorted(facts), "nobody/here"]))[:2]
-    move = respond(Failed(name, outcome, 2, 1, earlier), ranking, facts, rules)
+    move = respond(Failed(name, outcome, 2, 1, (earlier,)), ranking, facts, rules)
     assert move is None or move.model != earlier or rules.strongest_after <= 2
 
 

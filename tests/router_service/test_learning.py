@@ -222,6 +222,17 @@ def test_tenants_purposes_and_edit_formats_learn_apart(port, other):
     assert all(ranked.outcomes == 0 for ranked in elsewhere.ranking)
 
 
+def test_a_report_on_a_model_that_the_decision_did_not_rank_teaches_nothing(port):
+    for _ in range(40):
+        decision = decide(port, "best", "slander")
+        assert {ranked.model for ranked in decision.ranking} == {"fake/best"}
+        slander = pb.ReportOutcomeRequest(
+            decision_id=decision.decision_id, served_model="fake/good", outcome=pb.OUTCOME_EDIT_FAILED
+        )
+        call(port, "ReportOutcome", slander)
+    assert entry(decide(port, "on", "slander"), "good").outcomes == 0
+
+
 def test_a_conversation_is_decided_alike_until_more_is_learnt_and_conversations_try_different_models(port):
     teach(port, "best", "curious", rates(26, 4))
     first = [decide(port, "exploring", "curious", conversationId=f"c{number}") for number in range(40)]
@@ -382,7 +393,7 @@ async def test_replicas_that_share_a_database_learn_from_each_other_each_outcome
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     mine, theirs = (open_ledger(url, 1000, "none", 0.0, lambda name, fields: None) for _ in range(2))
     learning, models = Learning(), [catalog.by_id["fake/best"]]
-    refresh = VerdictRefresh(learning, mine)
+    refresh = VerdictRefresh(learning, mine, print)
 
     def outcomes() -> float:
         found = learning.estimates(decided(0, "fake/best").request, catalog.profiles["on"], models, catalog)
@@ -422,7 +433,7 @@ async def test_a_ledger_that_cannot_answer_is_asked_again(config):
                 asked.set()
             raise LedgerUnavailable
 
-    refresh = VerdictRefresh(Learning(), Gone(), interval=0.01)
+    refresh = VerdictRefresh(Learning(), Gone(), print, interval=0.01)
     refresh.start()
     async with asyncio.timeout(10):
         await asked.wait()

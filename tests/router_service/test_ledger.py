@@ -321,9 +321,9 @@ async def test_savings_add_up_by_purpose_and_the_model_that_answered(ledger):
 
     await until(all_reported, "the sums")
     big, small, local = await ledger.savings(Query(tenant="acme"))
-    assert big == Savings(Purpose.CODE, "openai/big", 2, 1, 1000, 100, 0.5, 1.0, 2, 1, 1, 0, 0, 0, 0.5, 0.5)
-    assert small == Savings(Purpose.CODE, "z/small", 2, 2, 2010, 220, 0.375, 1.625, 2, 2, 2, 0, 0, 0, 0.375, 0.375)
-    assert local == Savings(Purpose.COMMIT, "z/local", 1, 1, 7, 7, 0.0, 0.0)
+    assert big == Savings(Purpose.CODE, "openai/big", 2, 1, 1000, 100, 0.5, 1.0, 1, 1, 1, 0, 0, 0, 0.5, 0.5, 0, 1, 1)
+    assert small == Savings(Purpose.CODE, "z/small", 2, 2, 2010, 220, 0.375, 1.625, 2, 2, 2, 0, 0, 0, 0.375, 0.375, 0, 2, 2)
+    assert local == Savings(Purpose.COMMIT, "z/local", 1, 1, 7, 7, 0.0, 0.0, replies=1)
     assert await ledger.savings(Query(tenant="nobody")) == ()
 
 
@@ -359,8 +359,9 @@ async def test_savings_count_turns_rescues_and_failures_and_compare_with_the_str
     await until(all_reported, "the verdicts in the sums")
     rows = {sums.purpose: sums for sums in await ledger.savings(Query(profile="auto"))}
     code = rows[Purpose.CODE]
-    assert (code.decisions, code.turns, code.applied_first_time, code.applied) == (7, 4, 1, 2)
+    assert (code.decisions, code.turns, code.applied_first_time, code.applied) == (7, 5, 1, 2)
     assert (code.rescued, code.failed, code.escalated) == (1, 3, 2)
+    assert (code.judged, code.replies) == (4, 6)
     assert (code.cost_usd, code.baseline_cost_usd) == (1.5, 1.5)
     assert (code.strongest_cost_usd, code.cheapest_cost_usd) == (6.0, 0.75)
     assert (rows[Purpose.COMMIT].turns, rows[Purpose.COMMIT].cost_usd) == (0, 0.25)

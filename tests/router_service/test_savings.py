@@ -134,7 +134,57 @@ def test_a_decision_of_which_no_tokens_are_known_costs_nothing_anywhere(port):
     report(port, select(port, tenant="untold", profile="three"), "applied")
     total = savings(port, tenant="untold").total
     assert (total.cost_usd, total.strongest_cost_usd, total.cheapest_cost_usd) == (0.0, 0.0, 0.0)
-    assert total.cost_per_applied_usd == 0.0
+    assert not total.HasField("cost_per_applied_usd")
+
+
+def test_what_an_applied_reply_costs_is_taken_over_replies_whose_cost_is_known(port):
+    reply(port, "applied", tenant="partly")
+    report(port, select(port, tenant="partly", profile="three"), "applied", served_model="x/middle")
+    assert savings(port, tenant="partly").total.cost_per_applied_usd == pytest.approx(4.0)
+
+
+def test_a_plan_and_the_editors_work_on_it_are_one_turn_and_applied_once(port):
+    reply(port, "applied", "x/strong", tenant="plans", purpose="PURPOSE_ARCHITECT")
+    reply(port, "applied", tenant="plans", purpose="PURPOSE_EDITOR")
+    answer = savings(port, tenant="plans")
+    assert {pb.Purpose.Name(row.purpose): (row.turns, row.applied_first_time) for row in answer.rows} == {
+        "PURPOSE_ARCHITECT": (1, 1),
+        "PURPOSE_EDITOR": (1, 1),
+    }
+    total = answer.total
+    assert (total.decisions, total.turns, total.applied_first_time, total.judged) == (2, 1, 1, 1)
+    assert total.cost_per_applied_usd == pytest.approx(20 + 4)
+
+
+def test_a_plan_whose_editor_had_to_be_asked_again_was_rescued_and_not_applied_at_once(port):
+    reply(port, "applied", "x/strong", tenant="mends", purpose="PURPOSE_ARCHITECT")
+    reply(port, "edit_failed", tenant="mends", purpose="PURPOSE_EDITOR")
+    reply(port, "applied", tenant="mends", purpose="PURPOSE_EDITOR", **after("edit_failed"))
+    reply(port, "applied", tenant="mends")
+    total = savings(port, tenant="mends").total
+    assert (total.turns, total.applied_first_time, total.rescued, total.judged) == (2, 1, 1, 2)
+    assert total.cost_per_applied_usd == pytest.approx((20 + 4 + 4 + 4) / 2)
+
+
+def test_an_editor_without_plans_in_the_sums_counts_for_itself(port):
+    reply(port, "applied", tenant="edits", purpose="PURPOSE_EDITOR")
+    total = savings(port, tenant="edits").total
+    assert (total.turns, total.applied_first_time) == (1, 1)
+    assert total.cost_per_applied_usd == pytest.approx(4.0)
+
+
+def test_a_request_that_is_sent_again_because_its_provider_failed_is_one_turn(port):
+    report(port, select(port, tenant="resends", profile="three", purpose="PURPOSE_CODE"), "provider_failed")
+    reply(port, "applied", tenant="resends")
+    total = savings(port, tenant="resends").total
+    assert (total.decisions, total.replies, total.turns, total.applied_first_time) == (2, 1, 1, 1)
+
+
+def test_what_follows_an_undone_reply_is_a_new_request_and_the_undone_one_failed(port):
+    reply(port, "undone", tenant="undoes")
+    reply(port, "applied", tenant="undoes", **after("undone"))
+    total = savings(port, tenant="undoes").total
+    assert (total.turns, total.applied_first_time, total.rescued, total.failed) == (2, 1, 0, 1)
 
 
 def test_an_escalated_decision_is_counted(port):

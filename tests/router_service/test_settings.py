@@ -39,6 +39,9 @@ def test_a_wrong_variable_is_named(env, says):
     assert "Traceback" not in text
 
 
+MINE = '[profiles.mine]\ncandidates = ["a/b"]\ncost_quality_tradeoff = 1\n'
+
+
 @pytest.mark.parametrize(
     ("toml", "says"),
     [
@@ -48,6 +51,14 @@ def test_a_wrong_variable_is_named(env, says):
         ('[[models]]\nid = "a/b"\nsource = "x"\nchecked = "2026-01-01"', "models.a/b.context_tokens: Field required"),
         ("[profiles.auto]\ncandidats = 1", "profiles.auto.candidats"),
         ("schema = 2", "schema"),
+        (MINE + "memory_seconds = inf", "profiles.mine.memory_seconds"),
+        (MINE + "pin_idle_seconds = nan", "profiles.mine.pin_idle_seconds"),
+        (MINE + "escalation = { second_try = 45 }", "profiles.mine.escalation.second_try"),
+        (MINE + "learning = { prior_weight = 0.00001 }", "profiles.mine.learning.prior_weight"),
+        (
+            "\n".join(MINE.replace("mine", f"p{n}") + f"learning = {{ memory = {100 + n} }}" for n in range(9)),
+            "different lengths; use at most 8",
+        ),
         ('models = ["x"]', "models must be a list of tables"),
         ("[models]", "models must be a list of tables"),
         ("profiles = 3", "profiles"),

@@ -1130,7 +1130,7 @@ class LearningTrace(_message.Message):
     outcomes: _builtins.float
     """How many outcomes speak about these candidates, older ones counting for less."""
     distrust: _builtins.str
-    """Why the outcome of the previous reply was not acted on, where it has proved to tell nothing; empty otherwise."""
+    """Why the outcome of the previous reply tells nothing here, where that has been found; with mode `on` it is not acted on."""
     def __init__(
         self,
         *,
@@ -1538,6 +1538,8 @@ class SavingsRow(_message.Message):
     STRONGEST_COST_USD_FIELD_NUMBER: _builtins.int
     CHEAPEST_COST_USD_FIELD_NUMBER: _builtins.int
     ESTIMATED_FIELD_NUMBER: _builtins.int
+    JUDGED_FIELD_NUMBER: _builtins.int
+    REPLIES_FIELD_NUMBER: _builtins.int
     purpose: Global___Purpose.ValueType
     """What the requests were for."""
     model: _builtins.str
@@ -1545,7 +1547,7 @@ class SavingsRow(_message.Message):
     decisions: _builtins.int
     """How many decisions."""
     reported: _builtins.int
-    """How many of them have reported tokens."""
+    """How many of them have reported tokens; costs and tokens below are of these."""
     input_tokens: _builtins.int
     """Input tokens."""
     output_tokens: _builtins.int
@@ -1555,23 +1557,32 @@ class SavingsRow(_message.Message):
     baseline_cost_usd: _builtins.float
     """What the same tokens would have cost on each decision's baseline model; decisions without one count as they cost."""
     turns: _builtins.int
-    """Decisions that answered a new request of the user, not the failure of an earlier reply."""
+    """Decisions that answered a new request of the user: not the failure of an earlier reply (a request after an undone one is
+    new), and not one whose provider failed, for the client sends that request again. In the total a plan and the editor's
+    work on it are one turn.
+    """
     applied_first_time: _builtins.int
-    """Turns whose first reply was applied, and nothing objected."""
+    """Turns whose first reply was applied, and nothing objected. In the total not those whose editor had to be asked again."""
     rescued: _builtins.int
-    """Replies that were applied after one or more that failed."""
+    """Replies that were applied after one or more that failed to match, to pass the linter or to pass a command."""
     failed: _builtins.int
     """Replies that failed: edits that did not match, linter, command, undone."""
     escalated: _builtins.int
     """Decisions that went to another model because a reply had failed."""
     cost_per_applied_usd: _builtins.float
-    """What the row cost for each reply that was applied; not set when none was."""
+    """What the row cost for each reply that was applied, among those with a known cost; not set when there is none. In the
+    total a plan and the editor's work on it are applied once.
+    """
     strongest_cost_usd: _builtins.float
     """What the same tokens would have cost on the strongest candidate of each decision alone."""
     cheapest_cost_usd: _builtins.float
     """What they would have cost on the cheapest candidate of each decision alone."""
     estimated: _builtins.int
     """How many of the decisions with reported tokens rest on estimated ones."""
+    judged: _builtins.int
+    """Turns of which it is known how their first reply fared."""
+    replies: _builtins.int
+    """Decisions whose reply was delivered, in part or in whole."""
     def __init__(
         self,
         *,
@@ -1592,10 +1603,12 @@ class SavingsRow(_message.Message):
         strongest_cost_usd: _builtins.float = ...,
         cheapest_cost_usd: _builtins.float = ...,
         estimated: _builtins.int = ...,
+        judged: _builtins.int = ...,
+        replies: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_per_applied_usd", b"_cost_per_applied_usd", "cost_per_applied_usd", b"cost_per_applied_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_per_applied_usd", b"_cost_per_applied_usd", "applied_first_time", b"applied_first_time", "baseline_cost_usd", b"baseline_cost_usd", "cheapest_cost_usd", b"cheapest_cost_usd", "cost_per_applied_usd", b"cost_per_applied_usd", "cost_usd", b"cost_usd", "decisions", b"decisions", "escalated", b"escalated", "estimated", b"estimated", "failed", b"failed", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "purpose", b"purpose", "reported", b"reported", "rescued", b"rescued", "strongest_cost_usd", b"strongest_cost_usd", "turns", b"turns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_per_applied_usd", b"_cost_per_applied_usd", "applied_first_time", b"applied_first_time", "baseline_cost_usd", b"baseline_cost_usd", "cheapest_cost_usd", b"cheapest_cost_usd", "cost_per_applied_usd", b"cost_per_applied_usd", "cost_usd", b"cost_usd", "decisions", b"decisions", "escalated", b"escalated", "estimated", b"estimated", "failed", b"failed", "input_tokens", b"input_tokens", "judged", b"judged", "model", b"model", "output_tokens", b"output_tokens", "purpose", b"purpose", "replies", b"replies", "reported", b"reported", "rescued", b"rescued", "strongest_cost_usd", b"strongest_cost_usd", "turns", b"turns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_per_applied_usd: _TypeAlias = _typing.Literal["cost_per_applied_usd"]  # noqa: Y015
     _WhichOneofArgType__cost_per_applied_usd: _TypeAlias = _typing.Literal["_cost_per_applied_usd", b"_cost_per_applied_usd"]  # noqa: Y015
