@@ -46,7 +46,7 @@ def request(conversation: int, turn: int) -> Request:
     return Request(
         caller=blake2b(bytes([conversation % CALLERS]), digest_size=8).digest(),
         stated="",
-        body=blake2b(name, digest_size=8).digest(),
+        body=hash(name),
         resent=False,
         purpose="code",
         turns=turns,
@@ -63,9 +63,9 @@ def serve(known: Conversations, conversation: int, turn: int) -> tuple[Recognise
     made = request(conversation, turn)
     started = time.perf_counter()
     found = known.recognise(made, float(turn), f"conv_{conversation:032x}")
+    known.decided(found, f"dec_{conversation:016x}{turn:016x}", True)
     took = time.perf_counter() - started
-    known.decided(found.exchange, f"dec_{conversation:016x}{turn:016x}", True)
-    known.ended(found.exchange, "anthropic/claude-sonnet-5-5", "completed", replied(conversation, turn))
+    known.ended(found.exchange, "anthropic/claude-sonnet-5-5", "completed", replied(conversation, turn), said=True)
     return found, took
 
 

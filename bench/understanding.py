@@ -1,4 +1,4 @@
-"""Measures what reading a request costs: CPU time of parsing it and of understanding it, as the request grows.
+"""Measures what reading a request costs: CPU time of parsing, understanding and recognising it, as the request grows.
 
 Writes bench/results/understanding.json and prints the table.
 """
@@ -7,10 +7,13 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 from edge_gateway import aider, chat_request
+from edge_gateway.aider import Understanding
+from edge_gateway.chat_request import ChatRequest
+from edge_gateway.conversations import Conversations, Request
 
 RESULT = Path(__file__).parent / "results" / "understanding.json"
 SIZES = (2_000, 100_000, 400_000, 1_000_000)
@@ -80,29 +83,85 @@ def body(size: int) -> bytes:
     return encoded(room)
 
 
-def cpu_ms(work: Callable[[], object]) -> float:
-    """The median CPU time of many rounds, milliseconds."""
-    rounds = []
-    for _ in range(ROUNDS):
-        started = time.process_time_ns()
-        work()
-        rounds.append(time.process_time_ns() - started)
-    return statistics.median(rounds) / 1e6
+def asked(raw: bytes, request: ChatRequest, understood: Understanding) -> Request:
+    """What recognising needs, as completion puts it together."""
+    return Request(
+        caller=b"caller",
+        stated="",
+        body=hash(raw),
+        resent=False,
+        purpose=understood.purpose,
+        turns=request.turns,
+        user_text=understood.user_text,
+        outcome=understood.previous_outcome,
+        failures=understood.failures,
+        continuation=understood.continuation,
+        files={file.name: file.digest for file in understood.files},
+    )
+
+
+def timed(raw: bytes, known: Conversations, number: int) -> tuple[float, ...]:
+    """CPU milliseconds of reading one request that came just now: parse, understand, recognise, and all of it."""
+    # Python remembers the hash of a string, so each round has bytes and strings of its own.
+    raw = bytes(bytearray(raw))
+    marks = [time.process_time_ns()]
+    request = chat_request.parse(raw)
+    marks.append(time.process_time_ns())
+    understood = aider.understand(request)
+    marks.append(time.process_time_ns())
+    recognised = known.recognise(asked(raw, request, understood), float(number), f"conv_{number}")
+    known.decided(recognised, f"dec_{number}", reported=True)
+    marks.append(time.process_time_ns())
+    known.ended(recognised.exchange, "fake/model", "completed", "Done.", said=True)
+    steps = [(after - before) / 1e6 for before, after in pairwise(marks)]
+    return (*steps, sum(steps))
 
 
 def measured(size: int) -> dict:
+    """The median of many rounds, each the next request of a conversation that the one before belongs to."""
     raw = body(size)
     request = chat_request.parse(raw)
     found = aider.understand(request)
     assert (found.previous_outcome, found.failures, len(found.files)) == ("lint_failed", 2, 8), found
+    known = Conversations(10_000, 86_400)
+    rounds = [timed(raw, known, number) for number in range(ROUNDS)]
+    costs = zip(("parse_ms", "understand_ms", "recognise_ms", "all_ms"), zip(*rounds, strict=True), strict=True)
     return {
         "bytes": len(raw),
         "turns": len(request.turns),
         "files": len(found.files),
-        "parse_ms": round(cpu_ms(lambda: chat_request.parse(raw)), 3),
-        "understand_ms": round(cpu_ms(lambda: aider.understand(request)), 3),
-        "both_ms": round(cpu_ms(lambda: aider.understand(chat_request.parse(raw))), 3),
+        **{name: round(statistics.median(times), 3) for name, times in costs},
     }
+
+
+def hostile(count: int) -> dict:
+    """Requests made to be slow, of some `count` bytes; the worst of a few rounds."""
+    said = "USER: a\nASSISTANT: b\n"
+    turns = {
+        "tiny turns of a chat": [("user" if n % 2 else "assistant", "x") for n in range(count // 35)] + [("user", "x")],
+        "tiny turns of Aider's": [("system", PROMPT)]
+        + [("user" if n % 2 else "assistant", "x") for n in range(count // 35)]
+        + [("user", "x")],
+        "a commit of tiny turns": [
+            ("system", "Generate concise, one-line Git commit messages."),
+            ("user", said * (count // len(said)) + "# Diffs:\ndiff --git a/x b/x\n@@ -1 +1 @@\n"),
+        ],
+        "one text, sixteen replies": [("system", PROMPT), ("user", "w " * (count // 2))]
+        + [("assistant", f"r{n} " + "z" * 100) for n in range(16)]
+        + [("user", "next")],
+    }
+    found = {}
+    for name, made in turns.items():
+        request = {"model": "auto", "messages": [{"role": role, "content": text} for role, text in made]}
+        raw = json.dumps(request).encode()
+        known = Conversations(10_000, 86_400)
+        rounds = [timed(raw, known, number) for number in range(3)]
+        found[name] = {
+            "bytes": len(raw),
+            "recognise_ms": round(max(times[2] for times in rounds), 1),
+            "all_ms": round(max(times[3] for times in rounds), 1),
+        }
+    return found
 
 
 def main() -> None:
@@ -112,6 +171,10 @@ def main() -> None:
     print("understanding (median CPU time)")
     for row in result["understanding"]:
         print("  " + "  ".join(f"{key} {value}" for key, value in row.items()))
+    result["hostile"] = hostile(16_000_000)
+    print("requests made to be slow (worst of 3)")
+    for name, row in result["hostile"].items():
+        print(f"  {name}: " + "  ".join(f"{key} {value}" for key, value in row.items()))
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -21,6 +22,14 @@ WIDTH = 120
 ENV_FILE = Path(__file__).absolute().parent.parent / ".env"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+class Language(StrEnum):
+    """What Not Diamond takes for a custom router's language."""
+
+    ENGLISH = "english"
+    MULTILINGUAL = "multilingual"
+
 
 Since = Annotated[str, typer.Option(help="Only what was decided since: a span such as 7d or 12h, or a date.")]
 Tenant = Annotated[str, typer.Option(help="Only this tenant's.")]
@@ -69,7 +78,7 @@ def train(
     profile: Annotated[str, typer.Option(help="The profile that gets the preference_id.")] = "auto",
     since: Since = "",
     tenant: Tenant = "",
-    language: Annotated[str, typer.Option(help="`english`, or `multilingual`.")] = "english",
+    language: Annotated[Language, typer.Option(help="The prompts' language.")] = Language.ENGLISH,
     wait: Annotated[float, typer.Option(min=0, help="Minutes to wait until Not Diamond takes the preference_id.")] = 20,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: send, and write.")] = False,
 ) -> None:
@@ -78,7 +87,7 @@ def train(
     from console import train as training  # noqa: PLC0415
 
     start = _since(since)
-    options = training.Options(out, config, profile, start, tenant, language, wait * 60, yes)
+    options = training.Options(out, config, profile, start, tenant, language.value, wait * 60, yes)
     try:
         training.train(options)
     except training.TrainProblem as problem:

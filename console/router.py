@@ -31,12 +31,14 @@ class Row:
     model: str
     decisions: int
     reported: int
+    replies: int
     estimated: int
     input_tokens: int
     output_tokens: int
     cost_usd: float
     baseline_cost_usd: float
     turns: int
+    judged: int
     applied_first_time: int
     rescued: int
     failed: int
@@ -116,12 +118,14 @@ def _row(row: pb.SavingsRow) -> Row:
         model=row.model,
         decisions=row.decisions,
         reported=row.reported,
+        replies=row.replies,
         estimated=row.estimated,
         input_tokens=row.input_tokens,
         output_tokens=row.output_tokens,
         cost_usd=row.cost_usd,
         baseline_cost_usd=row.baseline_cost_usd,
         turns=row.turns,
+        judged=row.judged,
         applied_first_time=row.applied_first_time,
         rescued=row.rescued,
         failed=row.failed,

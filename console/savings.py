@@ -17,6 +17,10 @@ CAVEAT = (
     "The comparison prices the tokens of the replies that were given: another model's own replies would have been "
     "longer or shorter, and might have failed or been applied where these were not."
 )
+# The share of the replies whose tokens must be known before it is said what routing saved.
+NEARLY_ALL = 0.95
+# What asks for no edits, so that nothing can be applied.
+TALK = frozenset({"ask", "context", "chat"})
 # Below so many dollars two sums are the same.
 CENT_FRACTION = 0.00005
 
@@ -36,29 +40,63 @@ def in_words(savings: Savings) -> str:
     total = savings.total
     if not total.decisions:
         return "No decisions are kept for this span; there is nothing to sum up yet."
-    told = "" if total.reported == total.decisions else f"; the tokens of {total.reported} of them are known"
+    return "\n".join([_spent(total), *_fared(savings), *_comparison(total)])
+
+
+def _spent(total: Row) -> str:
+    told = f"{_count(total.decisions, 'decision')}, {_count(total.replies, 'reply', 'replies')}"
+    if not total.reported:
+        return f"{told}; no tokens are known, so nothing can be said of costs."
+    told += f", {dollars(total.cost_usd)}"
+    if total.reported < total.replies:
+        told += f"; the tokens of {total.reported} of them are known"
     if total.estimated:
-        told += f"; those of {total.estimated} are estimated from the length of the texts, for want of the provider's count"
-    lines = [f"{_count(total.decisions, 'decision')}, {dollars(total.cost_usd)}{told}."]
-    if total.turns:
-        lines.append(
-            f"Of {_count(total.turns, 'turn')}, {total.applied_first_time} had the first reply applied; {total.rescued} "
-            f"more were rescued after a failure. {_count(total.failed, 'reply', 'replies')} failed, and "
-            f"{_count(total.escalated, 'decision')} went to another model because of it."
+        told += (
+            f"; those of {total.estimated} are estimated from the length of the texts, for want of the provider's count"
         )
-    if total.reported:
-        strongest, cheapest = total.strongest_cost_usd, total.cheapest_cost_usd
+    return told + "."
+
+
+def _fared(savings: Savings) -> list[str]:
+    """How replies fared: first replies to what asks for edits, for nothing else can be applied; then all."""
+    total = savings.total
+    others = sum(row.turns for row in savings.rows if row.purpose in TALK)
+    # The rows count a plan and the editor's work on it each; the total knows that they are one turn.
+    talked = sum(row.judged for row in savings.rows if row.purpose in TALK)
+    edits, judged = total.turns - others, total.judged - talked
+    lines = []
+    if edits:
         lines.append(
-            f"The strongest candidate alone: {dollars(strongest)}; routing {_against(total.cost_usd, strongest)}."
+            f"Edits were asked for in {_count(edits, 'turn')}; of {judged} it is known how the first reply fared, and "
+            f"{total.applied_first_time} had it applied."
         )
+    if others:
+        lines.append(f"{_count(others, 'more turn' if edits else 'turn')} asked for no edits.")
+    if edits or total.rescued or total.failed:
         lines.append(
-            f"The cheapest candidate alone: {dollars(cheapest)}; routing {_against(total.cost_usd, cheapest)}."
+            f"Replies that failed: {total.failed:,}; that were applied after a failure: {total.rescued:,}; decisions that went "
+            f"to another model because of one: {total.escalated:,}."
         )
-        if abs(total.baseline_cost_usd - total.cost_usd) > CENT_FRACTION:
-            baseline = total.baseline_cost_usd
-            lines.append(f"The profiles' baselines: {dollars(baseline)}; routing {_against(total.cost_usd, baseline)}.")
-        lines.append(CAVEAT)
-    return "\n".join(lines)
+    return lines
+
+
+def _comparison(total: Row) -> list[str]:
+    """What the same tokens would have cost elsewhere; nothing is claimed on the strength of a part of the replies."""
+    if not total.reported:
+        return []
+    if total.reported < NEARLY_ALL * total.replies:
+        return [
+            f"What routing saved is not said: that takes the tokens of nearly all replies, and those of {total.reported} of "
+            f"{total.replies} are known."
+        ]
+    others = [
+        ("The strongest candidate alone", total.strongest_cost_usd),
+        ("The cheapest candidate alone", total.cheapest_cost_usd),
+    ]
+    if abs(total.baseline_cost_usd - total.cost_usd) > CENT_FRACTION:
+        others.append(("The profiles' baselines", total.baseline_cost_usd))
+    lines = [f"{name}: {dollars(other)}; routing {_against(total.cost_usd, other)}." for name, other in others]
+    return [*lines, CAVEAT]
 
 
 def dollars(amount: float | None) -> str:
@@ -95,6 +133,8 @@ def _counts(row: Row) -> list[str]:
 
 
 def _costs(row: Row) -> list[str]:
+    if not row.reported:
+        return ["-"] * len(COSTS)
     return [*map(dollars, (row.cost_usd, row.cost_per_applied_usd, row.strongest_cost_usd, row.cheapest_cost_usd))]
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import typer
 
-from console.configuration import ConfigurationProblem, replace_file, with_checked_preference
+from console.configuration import (
+    ConfigurationProblem,
+    files_of,
+    is_named,
+    replace_file,
+    with_checked_preference,
+    write_preference,
+)
 from router_service import settings
 from router_service.domain import Query
 from router_service.errors import InvalidConfiguration
@@ -21,6 +28,13 @@ FEWEST, ADVISED, FEWEST_MODELS = 25, 50, 2
 CONTENTS = (
     "Set ROUTER_LEDGER_CONTENTS=clipped, so that the ledger keeps the first 500 characters of each message; turns from "
     "then on can be trained on."
+)
+
+INCOMPLETE = (
+    "Not Diamond documents complete rows, the score and the response of every model for every prompt. A row here has one "
+    "score, that of the model that answered first, and no response: the router never sees replies. A second model's reply is "
+    "left out, for it is asked only where the first has failed, and would seem weaker than it is. Each model's scores are of "
+    "the prompts that it was chosen for."
 )
 
 
@@ -52,10 +66,8 @@ def train(options: Options) -> None:
         dataset = read_dataset(configured.ledger_url, query, known)
     except InvalidConfiguration as error:
         raise TrainProblem(str(error)) from None
-    if not dataset.turns and (dataset.without_prompt or configured.ledger_contents != "clipped"):
-        raise TrainProblem(
-            f"The ledger holds no prompts to train on ({dataset.without_prompt} turns without their text). {CONTENTS}"
-        )
+    if not dataset.turns:
+        raise TrainProblem(_nothing(dataset, configured))
     try:
         if options.out is None:
             _have_trained(options, configured, dataset)
@@ -63,6 +75,16 @@ def train(options: Options) -> None:
             _export(dataset, options.out)
     except (SubmissionFailed, ConfigurationProblem) as error:
         raise TrainProblem(str(error)) from None
+
+
+def _nothing(dataset: Dataset, configured: Settings) -> str:
+    """Why there is nothing to train on, and what to do."""
+    if dataset.without_prompt or configured.ledger_contents != "clipped":
+        return (
+            f"The ledger holds no prompts to train on ({dataset.without_prompt} turns without their text). {CONTENTS}"
+        )
+    told = "".join(f" {line}" for line in _left_out(dataset))
+    return f"The ledger holds no turns to train on.{told} They gather as Aider's requests tell how its replies fared."
 
 
 def _export(dataset: Dataset, out: Path) -> None:
@@ -77,7 +99,7 @@ def _have_trained(options: Options, configured: Settings, dataset: Dataset) -> N
         raise TrainProblem("Set NOT_DIAMOND_API_KEY to have a custom router trained; --out only exports the data.")
     if options.config is not None:
         # What cannot be written is better known before anything is sent.
-        with_checked_preference(options.config, options.profile, "to-be-trained")
+        with_checked_preference(options.config, files_of(configured.config), options.profile, "to-be-trained")
     submission = Submission(configured.not_diamond_key.get_secret_value(), configured.not_diamond_url)
     try:
         offered = submission.known()
@@ -96,7 +118,7 @@ def _have_trained(options: Options, configured: Settings, dataset: Dataset) -> N
         preference = submission.submit(dataset, options.language)
         typer.echo(f"Not Diamond took them. preference_id: {preference}")
         _wait(submission, preference, dataset, options.wait)
-        _keep(options, preference)
+        _keep(options, files_of(configured.config), preference)
     finally:
         submission.close()
 
@@ -110,20 +132,30 @@ def _require_enough(dataset: Dataset) -> None:
             f"They gather as Aider's requests tell how its replies fared.{told}"
         )
     if len(dataset.models) < FEWEST_MODELS:
-        raise TrainProblem(f"Only {', '.join(dataset.models)} has scores; a router chooses among two models or more.")
+        raise TrainProblem(
+            f"Only {', '.join(dataset.models)} has scores; a router chooses among two models or more. First replies of another "
+            "model gather under another profile or trade-off, or with learning on."
+        )
 
 
 def _tell(dataset: Dataset) -> None:
     """The size of the data, and what it lacks."""
-    typer.echo(f"{len(dataset.turns)} turns with the replies of {len(dataset.models)} models:")
+    typer.echo(f"{len(dataset.turns)} turns, each with the first reply of one of {len(dataset.models)} models:")
     for model in dataset.models:
-        scores = [turn.scores[model] for turn in dataset.turns if model in turn.scores]
+        scores = [turn.score for turn in dataset.turns if turn.model == model]
         typer.echo(f"  {model}: {len(scores)} scores, {sum(scores):.0f} applied")
-    if dataset.without_prompt:
-        typer.echo(f"{dataset.without_prompt} turns have no stored prompt and are left out.")
-    if dataset.withheld:
-        typer.echo(f"{dataset.withheld} replies are left out: their profiles let no text out to Not Diamond.")
-    typer.echo("The response columns are empty: the router never sees replies.")
+    for line in _left_out(dataset):
+        typer.echo(line)
+    typer.echo(INCOMPLETE)
+
+
+def _left_out(dataset: Dataset) -> list[str]:
+    told = (
+        (dataset.without_prompt, "turns have no stored prompt and are left out."),
+        (dataset.withheld, "replies are left out: their profiles let no text out to Not Diamond."),
+        (dataset.scripted, "replies are left out: scripted demo models gave them."),
+    )
+    return [f"{number} {what}" for number, what in told if number]
 
 
 def _wait(submission: Submission, preference: str, dataset: Dataset, seconds: float) -> None:
@@ -136,7 +168,7 @@ def _wait(submission: Submission, preference: str, dataset: Dataset, seconds: fl
         typer.echo("Not yet; a request with it will say. Until then the router decides by its local policy.")
 
 
-def _keep(options: Options, preference: str) -> None:
+def _keep(options: Options, files: Sequence[Path], preference: str) -> None:
     """Write the preference_id where the user says."""
     line = f'preference_id = "{preference}"'
     if options.config is None:
@@ -144,8 +176,11 @@ def _keep(options: Options, preference: str) -> None:
         return
     if not options.yes and not typer.confirm(f"Write {line} into [profiles.{options.profile}] of {options.config}?"):
         return
-    replace_file(options.config, with_checked_preference(options.config, options.profile, preference))
-    named = [Path(part).resolve() for part in os.environ.get("ROUTER_CONFIG", "").split(os.pathsep) if part]
-    in_use = options.config.resolve() in named
-    told = "a running router takes it up by itself" if in_use else "name the file in ROUTER_CONFIG to use it"
+    copied = write_preference(options.config, files, options.profile, preference)
+    in_use = is_named(options.config, files)
+    told = "a running router takes it up by itself" if in_use else "name the file last in ROUTER_CONFIG to use it"
     typer.echo(f"Written; {told}.")
+    if copied:
+        typer.echo(
+            "The file holds a copy of the shipped profile now; what a later release changes in it does not reach it."
+        )

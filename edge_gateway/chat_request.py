@@ -13,14 +13,15 @@ from edge_gateway.errors import invalid_request
 CHARACTERS_PER_TOKEN = 3.5
 TOKENS_PER_MESSAGE = 4
 TOKENS_PER_IMAGE = 1000
+_IMAGES = frozenset({"image_url", "input_image", "image"})
 
 
-class _Part(msgspec.Struct):
+class _Part(msgspec.Struct, gc=False):
     type: str = ""
     text: str | None = None
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     role: str
     content: str | list[_Part] | None = None
 
@@ -43,8 +44,7 @@ class _Tools(msgspec.Struct):
     tools: list[msgspec.Raw]
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True, gc=False):
     """One message: its role and its text, the text parts joined."""
 
     role: str
@@ -89,13 +89,7 @@ def parse(raw: bytes) -> ChatRequest:
         raise invalid_request("The request body is not JSON. Send a JSON object with model and messages.") from None
     if not body.messages:
         raise invalid_request("messages is empty; send at least one message.", "messages")
-    turns = tuple(Turn(message.role, _text(message.content)) for message in body.messages)
-    images = sum(
-        part.type in ("image_url", "input_image", "image")
-        for message in body.messages
-        if isinstance(message.content, list)
-        for part in message.content
-    )
+    turns, images = _turns(body.messages)
     return ChatRequest(
         model=body.model,
         turns=turns,
@@ -145,14 +139,22 @@ def _decode(raw: bytes) -> tuple[_Body, frozenset[str]]:
     return msgspec.convert(everything, _Body), frozenset(everything)
 
 
-def _text(content: str | list[_Part] | None) -> str:
-    if isinstance(content, str):
-        return content
-    return "\n".join(part.text for part in content or () if part.text)
+def _turns(messages: list[_Message]) -> tuple[tuple[Turn, ...], int]:
+    """The messages' turns, and how many images they hold."""
+    turns, images = [], 0
+    for message in messages:
+        content = message.content
+        if isinstance(content, str):
+            turns.append(Turn(message.role, content))
+            continue
+        parts = content or []
+        images += sum(part.type in _IMAGES for part in parts)
+        turns.append(Turn(message.role, "\n".join(part.text for part in parts if part.text)))
+    return tuple(turns), images
 
 
 def _estimate(turns: tuple[Turn, ...], images: int, extra_characters: int) -> int:
-    characters = sum(len(turn.text) for turn in turns) + extra_characters
+    characters = sum([len(turn.text) for turn in turns]) + extra_characters
     return int(characters / CHARACTERS_PER_TOKEN) + TOKENS_PER_MESSAGE * len(turns) + TOKENS_PER_IMAGE * images
 
 

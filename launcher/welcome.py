@@ -6,6 +6,8 @@ from pathlib import Path
 from launcher.processes import Machine, runs_demo
 from launcher.settings import PROVIDER_KEYS, Settings
 
+USUAL_ROUTER = "127.0.0.1:50051"
+
 
 def welcome(settings: Settings, machine: Machine) -> str:
     """The text, ready to be printed."""
@@ -14,6 +16,7 @@ def welcome(settings: Settings, machine: Machine) -> str:
     parts += [f"  {line}" for line in _aider(machine.root / "demo" / "aider", base)]
     parts += ["", "One request; the headers say which model answered and why:"]
     parts += [f"  {line}" for line in _curl(base)]
+    parts += ["", "How replies fared, and what routing saved, in this folder:", f"  {_savings(settings)}"]
     parts += ["", *_embedded(settings, machine), "", "Ctrl-C stops everything."]
     return "\n" + "\n".join(parts) + "\n\n"
 
@@ -32,6 +35,11 @@ def _aider(folder: Path, base: str) -> list[str]:
         f"  --model openai/auto --openai-api-base {base} --openai-api-key local \\",
         "  --set-env OPENAI_PROJECT_ID=aider-$$-$(date +%s)",
     ]
+
+
+def _savings(settings: Settings) -> str:
+    usual = settings.router.target == USUAL_ROUTER
+    return "make savings" if usual else f'make savings ARGS="--router {settings.router.target}"'
 
 
 def _curl(base: str) -> list[str]:

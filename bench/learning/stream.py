@@ -5,6 +5,7 @@ import math
 import random
 import statistics
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.learning.world import World, logit
@@ -75,10 +76,10 @@ def priors_of(world: World, draw: random.Random, noise: float) -> dict[str, floa
     return {name: 100 / (1 + math.exp(-place - draw.gauss(0, noise))) for name, place in places.items()}
 
 
-def agreement(world: World, noise: float, seeds: int) -> float:
+def agreement(world: World, noise: float, seeds: Iterable[int]) -> float:
     """The mean rank correlation (Spearman) of the priors with how often the models solve these tasks."""
     found = []
-    for seed in range(seeds):
+    for seed in seeds:
         priors = priors_of(world, random.Random(seed), noise)  # noqa: S311 - a simulation
         first, second = sorted(world.names, key=world.rates.__getitem__), sorted(world.names, key=priors.__getitem__)
         found.append(
@@ -131,6 +132,7 @@ async def run(world: World, setting: Setting, policies: dict[str, dict]) -> dict
     fixed = {name: [worth(name, step)[1] for step in range(STEPS)] for name in world.names}
     results["random"] = [fixed[luck[step][2]][step] for step in range(STEPS)]
     results["best fixed"] = max(fixed.values(), key=sum)
+    results["oracle"] = [max(row[step] for row in fixed.values()) for step in range(STEPS)]
     best = {}
     for kind in world.types:
         steps = [step for step in range(STEPS) if stream[step][0] == kind]

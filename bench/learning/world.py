@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from tests.processes import SHARED
 
@@ -33,13 +34,17 @@ class World:
         return {name: statistics.fmean(row[name][1] for _, row in self.tasks) for name in self.names}
 
 
-def read() -> World:
+def read(data: Path = DATA) -> World:
+    """The recorded tasks; one that a model answered without a token record has no cost, and is left out for all."""
     rows: dict[str, tuple[str, dict[str, tuple[bool, float]]]] = {}
-    with gzip.open(DATA, "rt") as file:
+    unpriced = set()
+    with gzip.open(data, "rt") as file:
         for row in csv.DictReader(file):
             _, models = rows.setdefault(row["task_id"], (row["dimension"], {}))
             models[row["model"]] = (float(row["score"]) >= 0.5, float(row["cost_usd"]))
-    return world_of(rows.values())
+            if row["cost_source"] != "token_log_pricing":
+                unpriced.add(row["task_id"])
+    return world_of(row for task, row in rows.items() if task not in unpriced)
 
 
 def make_up() -> World:

@@ -12,7 +12,6 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
-from itertools import repeat
 from pathlib import Path
 
 from bench.routing import pools, tables
@@ -23,8 +22,8 @@ from bench.routing.wording import explanation, findings, fixed_models, rows, typ
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 SOURCES = (
-    (tables.read_swebench, pools.SWEBENCH_POOLS, 5),
-    (tables.read_coderouterbench, pools.CODEROUTERBENCH_POOLS, 2),
+    (tables.read_swebench, pools.SWEBENCH_POOLS, 10),
+    (tables.read_coderouterbench, pools.CODEROUTERBENCH_POOLS, 6),
 )
 
 
@@ -47,26 +46,30 @@ def main() -> None:
         measure(tables.hand_made(), pools.HAND_MADE_POOLS, 5)
 
 
-def measure(table: Table, contestants: tuple[Pool, ...], seeds: int) -> None:
+def measure(table: Table, contestants: tuple[Pool, ...], seeds: int, results: Path = RESULTS) -> None:
     """Study every pool of a table, print what was found, and write it where it may be written."""
     started = time.perf_counter()
     print(f"\n{'=' * 100}\n{table.source}: {len(table.tasks)} tasks\n{'=' * 100}")
     studies = []
     with ProcessPoolExecutor(os.cpu_count()) as workers:
-        for found in workers.map(study, repeat(table), contestants, repeat(seeds)):
+        # The largest pool takes longest, so it starts first.
+        largest = sorted(contestants, key=lambda pool: -len(pool.priors))
+        jobs = {pool.name: workers.submit(study, table, pool, seeds) for pool in largest}
+        for pool in contestants:
+            found = jobs[pool.name].result()
             studies.append(found)
             print("\n".join(["", *fixed_models(found), *rows(found)]))
             sys.stdout.flush()
     typed = task_types(table) if any(table.kinds) else None
     print("\n".join(["", *(types(typed) if typed else []), *findings(studies), ""]))
     if table.recorded:
-        write(table, studies, typed)
+        write(table, studies, typed, results)
     print(f"[{time.perf_counter() - started:.0f} s]")
 
 
-def write(table: Table, studies: list[Study], typed: TaskTypes | None) -> None:
+def write(table: Table, studies: list[Study], typed: TaskTypes | None, results: Path) -> None:
     """The results as JSON and as a picture; figures that may not be published go to the folder that git ignores."""
-    folder = RESULTS if table.committable else RESULTS / "local"
+    folder = results if table.committable else results / "local"
     name = "routing" if table.committable else f"routing_{table.name}"
     folder.mkdir(parents=True, exist_ok=True)
     result = {
@@ -81,7 +84,7 @@ def write(table: Table, studies: list[Study], typed: TaskTypes | None) -> None:
     from bench.routing.plot import draw  # noqa: PLC0415
 
     draw(studies, table.source, folder / f"{name}.svg")
-    print(f"written: {(folder / name).relative_to(RESULTS.parents[1])}.json and .svg")
+    print(f"written: {folder / name}.json and .svg")
 
 
 def _rounded(value: object) -> object:

@@ -68,6 +68,18 @@ def by_type(table: Table, models: Sequence[str], worth: float) -> list[str]:
     return chosen
 
 
+def typed(table: Table, models: Sequence[str]) -> list[list[Answer]]:
+    """By task, the answers of tables by type, one table for each worth of a dollar; none where tasks have no types."""
+    if not any(table.kinds):
+        return []
+    return [picked(table, by_type(table, models, worth)) for worth in WORTHS]
+
+
+def picked(table: Table, chosen: Sequence[str]) -> list[Answer]:
+    """By task, the answer of the model that was chosen for it."""
+    return [table.answers[model][task] for task, model in enumerate(chosen)]
+
+
 def unseen_type(table: Table, models: Sequence[str], worth: float) -> list[str]:
     """The same when a task's type is in no row of the table: the model that was best on all the other types together."""
     kinds = _by_kind(table, range(len(table.tasks)))

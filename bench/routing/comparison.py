@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,6 @@ from bench.routing.replay import Run
 from bench.routing.tables import Answer, Table
 
 RESAMPLES = 1000
-# Points of quality between cheap and strong below which a share of the gap says nothing.
-SMALLEST_GAP = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +66,8 @@ def interval(values: Sequence[float]) -> Interval:
 class Comparison:
     """One router against the baselines at equal cost; gains in points of quality, costs in US dollars a task.
 
-    `mix`: what a random mix of cheap and strong has at the router's cost; `apgr`: the mean share of their gap that the
-    router recovers over costs between theirs (a random mix: .5), None where the gap is too small; `aiq`: the gain in AIQ.
+    `mix`: what a random mix of cheap and strong has at the router's cost. `over_types`: over a table by task type, None where
+    tasks have no types.
     """
 
     quality: float
@@ -77,8 +75,7 @@ class Comparison:
     mix: float
     over_mix: Interval
     over_zero_router: Interval
-    apgr: Interval | None
-    aiq: Interval
+    over_types: Interval | None
 
 
 class Bars:
@@ -87,10 +84,15 @@ class Bars:
     def __init__(self, table: Table, pool: Pool, resamples: Resamples) -> None:
         fixed = {model: resamples.points(table.answers[model]) for model in pool.priors}
         self._cheap, self._strong = fixed[pool.cheap], fixed[pool.strong]
-        self._fixed = list(zip(*fixed.values(), strict=True))
-        self._hulls = [baselines.hull(points) for points in self._fixed]
-        ends = zip(self._hulls, self._cheap, self._strong, strict=True)
-        self._areas = [baselines.area(corners, low, high) for corners, (low, _), (high, _) in ends]
+        self._hulls = [baselines.hull(points) for points in zip(*fixed.values(), strict=True)]
+        # A table by type for each worth of a dollar: together they are a curve.
+        curve = [resamples.points(answers) for answers in baselines.typed(table, list(pool.priors))]
+        self._types = [baselines.hull(points) for points in zip(*curve, strict=True)]
+
+    @property
+    def types(self) -> list[Point]:
+        """The (cost, quality) that tables by task type reach in the sample itself; empty where tasks have no types."""
+        return self._types[0] if self._types else []
 
     def over_mix(self, points: Sequence[Point]) -> list[float]:
         """Points of quality over the random mix of equal cost, in every resample."""
@@ -98,30 +100,20 @@ class Bars:
 
     def compare(self, points: Sequence[Point]) -> Comparison:
         """A router's (cost, quality) in every resample, compared in the same resample."""
-        zero = [100 * (point[1] - baselines.at(corners, point[0])) for point, corners in self._paired(points)]
-        gap = 100 * (self._strong[0][1] - self._cheap[0][1])
         return Comparison(
             quality=float(points[0][1]),
             cost=float(points[0][0]),
             mix=float(self._mix(0, points[0][0])),
             over_mix=interval(self.over_mix(points)),
-            over_zero_router=interval(zero),
-            apgr=interval([self._apgr(*entry) for entry in enumerate(points)]) if gap >= SMALLEST_GAP else None,
-            aiq=interval([100 * self._aiq(*entry) for entry in enumerate(points)]),
+            over_zero_router=interval(_over(points, self._hulls)),
+            over_types=interval(_over(points, self._types)) if self._types else None,
         )
-
-    def _paired(self, points: Sequence[Point]) -> Iterable[tuple[Point, list[Point]]]:
-        return zip(points, self._hulls, strict=True)
 
     def _mix(self, number: int, cost: float) -> float:
         return baselines.at([self._cheap[number], self._strong[number]], cost)
 
-    def _aiq(self, number: int, point: Point) -> float:
-        low, high = self._cheap[number][0], self._strong[number][0]
-        own = baselines.area(baselines.hull([*self._fixed[number], point]), low, high)
-        return own - self._areas[number]
 
-    def _apgr(self, number: int, point: Point) -> float:
-        (low, worst), (high, best) = self._cheap[number], self._strong[number]
-        own = baselines.area(baselines.hull([(low, worst), (high, best), point]), low, high)
-        return (own - worst) / (best - worst)
+def _over(points: Sequence[Point], hulls: Sequence[Sequence[Point]]) -> list[float]:
+    """Points of quality over a hull at equal cost, in every resample."""
+    paired = zip(points, hulls, strict=True)
+    return [100 * (quality - baselines.at(corners, cost)) for (cost, quality), corners in paired]

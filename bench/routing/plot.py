@@ -19,7 +19,7 @@ COLOURS = {"off": "#06c", "on": "#c60"}
 
 
 def draw(studies: Sequence[Study], source: str, file: Path) -> None:
-    """One panel a pool: fixed models, their hull, the oracle, and the routers."""
+    """One panel a pool: fixed models, their hull, tables by task type where there are types, the oracle, and the routers."""
     matplotlib.rcParams["svg.hashsalt"] = "routing"
     height = -(-len(studies) // COLUMNS)
     figure, panels = pyplot.subplots(height, COLUMNS, figsize=(13, 4.2 * height), squeeze=False)
@@ -41,8 +41,11 @@ def _panel(axes: Any, found: Study) -> None:
     for model in found.models:
         axes.annotate(model.model.split(" (")[0], (model.cost, 100 * model.quality), xytext=(5, -11), **_SMALL)
     axes.scatter([found.oracle_cost], [100 * found.oracle_quality], marker="*", color="#393", label="oracle")
+    if found.types:
+        costs, qualities = [cost for cost, _ in found.types], [100 * quality for _, quality in found.types]
+        axes.plot(costs, qualities, ":", color="#939", label="table by task type, cross-validated")
     for mode, colour in COLOURS.items():
-        rows = [row for row in found.rows if row.learning == mode and "shuffled" not in row.verifier]
+        rows = [row for row in found.rows if row.learning == mode and not row.aside]
         if not rows:
             continue
         costs = [row.comparison.cost for row in rows]

@@ -14,7 +14,7 @@ from router_service.settings import load_catalog
 PROFILE = "bench"
 # Output tokens of every expected reply: the prices below are made so that the expected cost is the mean cost per task.
 TOKENS = 1000
-# There are no records of a second try by the same model, so a failure never earns one here.
+# There are no records of a second try by the same model, so a failure earns none here, unless the second try is modelled.
 NO_SECOND_TRY = 1.01
 
 
@@ -126,8 +126,14 @@ def prior_quality(prior: str) -> float | None:
     return None if found is None else found.pass_rate_2 / 100
 
 
-def catalog_of(table: Table, pool: Pool, learning: str) -> Catalog:
-    """The catalogue of one replay; `learning` is the profile's learning mode.
+def retry_success(prior: str) -> float:
+    """The share of a model's failures that its second try mended in Aider's benchmark, as the router takes it."""
+    shipped = _shipped()
+    return (shipped.prior_by_name.get(prior) or shipped.assumed_prior).retry_success / 100
+
+
+def catalog_of(table: Table, pool: Pool, learning: str, second_tries: bool = False) -> Catalog:
+    """The catalogue of one replay; `learning` is the profile's learning mode, `second_tries` lets the shipped rule grant them.
 
     The expected costs are the table's means: the policy is told what a task costs on each model, never how well it does.
     """
@@ -149,7 +155,7 @@ def catalog_of(table: Table, pool: Pool, learning: str) -> Catalog:
         "candidates": ["bench/*"],
         "cost_quality_tradeoff": pool.tradeoff,
         "not_diamond": False,
-        "escalation": {"second_try": NO_SECOND_TRY},
+        "escalation": {} if second_tries else {"second_try": NO_SECOND_TRY},
         "learning": {"mode": learning},
     }
     # Without their lengths: the costs above are those of whole tasks, reasoning and all.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bench.routing.pools import PROFILE, Pool, catalog_of, model_id
+from bench.routing.second_tries import MOST_REPLIES, Again, SecondTries, Verdicts
 from bench.routing.tables import Table
 from router_service.domain import Decision, Message, Outcome, PreviousReply, Purpose, Report, Request
 from router_service.pins import Pins
@@ -16,22 +17,6 @@ from router_service.stores.memory import MemoryStore
 
 START = 1_900_000_000.0
 SECONDS_PER_TASK = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Verifier:
-    """How often it objects: `wrong` to a reply that is wrong (its TPR), `right` to one that is right (its FPR)."""
-
-    wrong: float
-    right: float
-
-    @property
-    def name(self) -> str:
-        """As tables show it."""
-        return f"{self.wrong:g}/{self.right:g}".replace("0.", ".")
-
-
-VERIFIERS = (Verifier(0.9, 0.1), Verifier(0.7, 0.1), Verifier(0.5, 0.1), Verifier(0.5, 0.5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,38 +35,29 @@ class Run:
     distrusted_after: int | None
 
 
-def objections(
-    table: Table, models: Sequence[str], verifier: Verifier, seed: int, shuffled: bool = False
-) -> Mapping[str, tuple[bool, ...]]:
-    """Whether the verifier objects to each model's answer to each task.
-
-    A partly right answer is objected to in proportion. `shuffled`: the same verdicts, dealt out to the tasks anew, so that
-    they tell nothing of the task they are given for: the control.
-    """
-    draw = random.Random(f"verifier {seed}")  # noqa: S311 - a simulation
-    deal = list(range(len(table.tasks)))
-    random.Random(f"shuffle {seed}").shuffle(deal)  # noqa: S311 - a simulation
-    verdicts = {}
-    for model in sorted(models):
-        rates = [verifier.right * a.score + verifier.wrong * (1 - a.score) for a in table.answers[model]]
-        found = [draw.random() < rate for rate in rates]
-        verdicts[model] = tuple(found[place] for place in deal) if shuffled else tuple(found)
-    return verdicts
-
-
 async def replay(
-    table: Table, pool: Pool, verdicts: Mapping[str, tuple[bool, ...]], seed: int, learning: str = "off"
+    table: Table,
+    pool: Pool,
+    verdicts: Verdicts,
+    seed: int,
+    learning: str = "off",
+    again: SecondTries | None = None,
 ) -> Run:
-    """All tasks once, in an order drawn by the seed, each a conversation of its own, through one Selection."""
+    """All tasks once, in an order drawn by the seed, each a conversation of its own, through one Selection.
+
+    `again`: second tries, where they are modelled; the policy then keeps its shipped rule of when to grant one, and whenever
+    it stays on the model after an objection, the model is asked again and paid again, as Aider would.
+    """
     clock = _Clock()
-    selection = _selection(table, pool, learning, clock)
+    selection = _selection(table, pool, learning, again is not None, clock)
+    place = _Place(table, verdicts, again)
     names = {model_id(model): model for model in pool.priors}
     order = list(range(len(table.tasks)))
     random.Random(f"order {seed}").shuffle(order)  # noqa: S311 - a simulation
     told: dict[int, _Told] = {}
     for task in order:
         clock.now += SECONDS_PER_TASK
-        told[task] = await _converse(selection, names, table, verdicts, task, f"{seed}-{table.tasks[task]}")
+        told[task] = await _converse(selection, names, place, task, f"{seed}-{table.tasks[task]}")
     ordered = [told[task] for task in range(len(order))]
     distrusted = [place for place, task in enumerate(order) if told[task].distrust]
     return Run(
@@ -105,6 +81,22 @@ class _Told:
     distrust: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What a model's answers are worth, and what the verifier says of them."""
+
+    table: Table
+    verdicts: Verdicts
+    again: SecondTries | None
+
+    def ask(self, model: str, task: int, before: Sequence[str]) -> Again | None:
+        """The model's answer after those `before`; None where the conversation ends without it."""
+        if model not in before:
+            return Again(self.table.answers[model][task], self.verdicts[model][task])
+        # A third try of the same model is taken to say what its second one said.
+        return None if self.again is None or len(before) >= MOST_REPLIES else self.again[model][task]
+
+
 class _Clock:
     now = START
 
@@ -112,22 +104,17 @@ class _Clock:
         return self.now
 
 
-def _selection(table: Table, pool: Pool, learning: str, clock: _Clock) -> Selection:
+def _selection(table: Table, pool: Pool, learning: str, again: bool, clock: _Clock) -> Selection:
     pins = Pins(MemoryStore(1000, clock=clock))
-    return Selection(catalog_of(table, pool, learning), None, pins, 0.0, clock)
+    return Selection(catalog_of(table, pool, learning, again), None, pins, 0.0, clock)
 
 
 async def _converse(
-    selection: Selection,
-    names: Mapping[str, str],
-    table: Table,
-    verdicts: Mapping[str, tuple[bool, ...]],
-    task: int,
-    conversation: str,
+    selection: Selection, names: Mapping[str, str], place: _Place, task: int, conversation: str
 ) -> _Told:
-    """Ask until the verifier is content, or the policy stays with a model that has answered: that answer stands."""
+    """Ask until the verifier is content, or the policy stays with a model that has no more to say: its answer stands."""
     models: list[str] = []
-    cost, distrust, objected = 0.0, "", False
+    cost, score, distrust = 0.0, 0.0, ""
     previous = PreviousReply()
     while True:
         text = f"{conversation}, request {len(models) + 1}"
@@ -142,17 +129,18 @@ async def _converse(
         decision = await selection.select(request, 1.0)
         distrust = distrust or (decision.learning.distrust if decision.learning else "")
         model = names[decision.model]
-        if model in models:
+        reply = place.ask(model, task, models)
+        if reply is None:
             break
         models.append(model)
-        cost += table.answers[model][task].cost
-        objected = verdicts[model][task]
-        _report(selection, decision, objected)
-        if not objected:
+        cost += reply.answer.cost
+        score = reply.answer.score
+        _report(selection, decision, reply.objected)
+        if not reply.objected:
             break
         previous = PreviousReply(Outcome.COMMAND_FAILED, decision.model, decision.id, len(models))
     # The last reply counts, right or wrong.
-    return _Told(tuple(models), table.answers[models[-1]][task].score, cost, verdicts[models[0]][task], distrust)
+    return _Told(tuple(models), score, cost, place.verdicts[models[0]][task], distrust)
 
 
 def _report(selection: Selection, decision: Decision, objected: bool) -> None:
@@ -168,4 +156,4 @@ def _tenths(order: Sequence[int]) -> list[Sequence[int]]:
 def _stayed(told: Sequence[_Told]) -> float:
     """Of the conversations whose first answer was objected to, the share that kept it."""
     objected = [entry for entry in told if entry.objected]
-    return sum(len(entry.models) == 1 for entry in objected) / len(objected) if objected else 0.0
+    return sum(len(set(entry.models)) == 1 for entry in objected) / len(objected) if objected else 0.0

@@ -12,11 +12,15 @@ from bench.routing import baselines
 from bench.routing.baselines import Point
 from bench.routing.comparison import Bars, Comparison, Interval, Resamples, interval
 from bench.routing.pools import Pool, prior_quality
-from bench.routing.replay import VERIFIERS, Run, Verifier, objections, replay
-from bench.routing.tables import Answer, Table
+from bench.routing.replay import Run, replay
+from bench.routing.second_tries import alone, mean_table, second_tries
+from bench.routing.tables import Table
+from bench.routing.verifiers import VERIFIERS, Verifier, objections
 
 Chooser = Callable[[Table, Sequence[str], float], list[str]]
 MODES = ("off", "on")
+# At these verifiers second tries are modelled as well.
+SENSITIVITY = (VERIFIERS[1], VERIFIERS[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class Row:
     `replies`: a task, on average. `stayed`: the share of objections to a first answer that moved nothing, in the first and
     in the last tenth of the tasks. `distrusted`: the share of orders in which the verifier came not to be believed, and
     `distrusted_after` how many tasks (the median). `learnt`: the gain over the mix with learning less that without.
+    `aside`: what is no plain replay, for a control or a model of what is not recorded; empty otherwise.
     """
 
     verifier: str
@@ -37,6 +42,7 @@ class Row:
     distrusted_after: float | None
     first: dict[str, float]
     learnt: Interval | None = None
+    aside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One pool's fixed models, its oracle, and its routers."""
+    """One pool's fixed models, its oracle, its routers, and the (cost, quality) that tables by task type reach."""
 
     pool: str
     note: str
@@ -63,6 +69,7 @@ class Study:
     oracle_quality: float
     oracle_cost: float
     rows: tuple[Row, ...]
+    types: tuple[Point, ...] = ()
 
 
 def study(table: Table, pool: Pool, seeds: int) -> Study:
@@ -77,7 +84,8 @@ def study(table: Table, pool: Pool, seeds: int) -> Study:
         learnt = interval([with_it - without for with_it, without in difference])
         rows.append(replace(_row(bars, resamples, on, verifier.name, "on"), learnt=learnt))
     control = _replays(table, pool, VERIFIERS[0], "off", seeds, shuffled=True)
-    rows.append(_row(bars, resamples, control, f"{VERIFIERS[0].name} shuffled", "off"))
+    rows.append(replace(_row(bars, resamples, control, VERIFIERS[0].name, "off"), aside="shuffled"))
+    rows += [_modelled(table, pool, verifier, seeds, resamples) for verifier in SENSITIVITY]
     best = baselines.oracle(table, list(pool.priors))
     return Study(
         pool.name,
@@ -90,13 +98,38 @@ def study(table: Table, pool: Pool, seeds: int) -> Study:
         sum(answer.score for answer in best) / len(best),
         sum(answer.cost for answer in best) / len(best),
         tuple(rows),
+        tuple((float(cost), float(quality)) for cost, quality in bars.types),
     )
 
 
-def _replays(table: Table, pool: Pool, verifier: Verifier, mode: str, seeds: int, shuffled: bool = False) -> list[Run]:
+def _modelled(table: Table, pool: Pool, verifier: Verifier, seeds: int, resamples: Resamples) -> Row:
+    """A row with modelled second tries, compared with models that have them too: else they would pass for the router's."""
+    draws = [
+        alone(table, objections(table, list(pool.priors), verifier, seed), second_tries(table, pool, verifier, seed))
+        for seed in range(seeds)
+    ]
+    bars = Bars(mean_table(table, draws), pool, resamples)
+    runs = _replays(table, pool, verifier, "off", seeds, modelled=True)
+    return replace(_row(bars, resamples, runs, verifier.name, "off"), aside="2nd try")
+
+
+def _replays(
+    table: Table,
+    pool: Pool,
+    verifier: Verifier,
+    mode: str,
+    seeds: int,
+    *,
+    shuffled: bool = False,
+    modelled: bool = False,
+) -> list[Run]:
     async def all_of_them() -> list[Run]:
-        verdicts = [objections(table, list(pool.priors), verifier, seed, shuffled) for seed in range(seeds)]
-        return [await replay(table, pool, found, seed, mode) for seed, found in enumerate(verdicts)]
+        runs = []
+        for seed in range(seeds):
+            verdicts = objections(table, list(pool.priors), verifier, seed, shuffled)
+            again = second_tries(table, pool, verifier, seed) if modelled else None
+            runs.append(await replay(table, pool, verdicts, seed, mode, again))
+        return runs
 
     return asyncio.run(all_of_them())
 
@@ -140,17 +173,13 @@ def task_types(table: Table) -> TaskTypes:
     alone = [quality for _, quality in resamples.points(table.answers[best])]
 
     def gains(choose: Chooser) -> tuple[Interval, Interval]:
-        curve = [resamples.points(_picked(table, choose(table, models, worth))) for worth in baselines.WORTHS]
+        curve = [resamples.points(baselines.picked(table, choose(table, models, worth))) for worth in baselines.WORTHS]
         rows = zip(fixed, zip(*curve, strict=True), strict=True)
         aiq = interval([100 * _gain_in_area(single, own) for single, own in rows])
         return aiq, interval([100 * (own - other) for (_, own), other in zip(curve[0], alone, strict=True)])
 
     (aiq, seen), (aiq_unseen, unseen) = gains(baselines.by_type), gains(baselines.unseen_type)
     return TaskTypes(aiq, aiq_unseen, seen, unseen, table.quality(best))
-
-
-def _picked(table: Table, chosen: Sequence[str]) -> list[Answer]:
-    return [table.answers[model][task] for task, model in enumerate(chosen)]
 
 
 def _gain_in_area(fixed: Sequence[Point], own: Sequence[Point]) -> float:

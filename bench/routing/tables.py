@@ -49,22 +49,22 @@ class Table:
         return sum(answer.cost for answer in self.answers[model]) / len(self.tasks)
 
 
-def read_swebench() -> Table:
+def read_swebench(file: Path = SWEBENCH) -> Table:
     """SWE-bench Verified with mini-SWE-agent: 500 tasks, resolved or not; OSError when the file is not there."""
     # Claude 3.7's row was run with other limits, so it is not comparable.
-    rows = (row for row in _rows(SWEBENCH) if not row["model"].startswith("Claude 3.7"))
+    rows = (row for row in _rows(file) if not row["model"].startswith("Claude 3.7"))
     cells = (
         (row["instance_id"], "", row["model"], Answer(float(row["resolved"]), float(row["cost_usd"]))) for row in rows
     )
     return _table("swebench", "SWE-bench Verified, bash only, 2025-12-10 (CC BY-NC 4.0)", cells, committable=False)
 
 
-def read_coderouterbench() -> Table:
+def read_coderouterbench(file: Path = CODEROUTERBENCH) -> Table:
     """CodeRouterBench's test tasks, scored 0 to 1; OSError when the file is not there.
 
     A task that a model answered without a token record has no cost, and is left out for all.
     """
-    rows = list(_rows(CODEROUTERBENCH))
+    rows = list(_rows(file))
     unpriced = {row["task_id"] for row in rows if row["cost_source"] != "token_log_pricing"}
     cells = (
         (row["task_id"], row["dimension"], row["model"], Answer(float(row["score"]), float(row["cost_usd"])))
@@ -77,8 +77,8 @@ def read_coderouterbench() -> Table:
 def hand_made(tasks: int = 400) -> Table:
     """A made-up table for a checkout without the data: the strong model solves more, and both miss some."""
     draw = random.Random(4)  # noqa: S311 - a simulation
-    solved = {"small": 0.6, "large": 0.75}
-    price = {"small": 0.03, "large": 0.70}
+    solved = {"small": 0.4, "large": 0.9}
+    price = {"small": 0.002, "large": 0.05}
     cells = []
     for number in range(tasks):
         hardness = draw.random()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from hashlib import blake2b
+from hashlib import sha256
 
 from edge_gateway.aider import messages
 from edge_gateway.aider.messages import Block
@@ -17,6 +17,8 @@ _MOST_FILES = 2_000
 _MOST_FENCES = 4_000
 _LONGEST_NAME = 1_024
 _INTRODUCTION = 4_000
+# Messages among which the map is looked for, from the first, and the files, from the last.
+_FIRST, _LATEST = 200, 1_000
 _OPENING = re.compile(r"^([^\n]{1,1024})\n(`{3,10}|<(?:source|code|pre|codeblock|sourcecode)>)\n", re.MULTILINE)
 
 
@@ -24,7 +26,9 @@ def shown(turns: Sequence[Turn]) -> tuple[tuple[ChatFile, ...], int]:
     """The files in the chat, and the length of the message with the repository's map in characters."""
     files: tuple[ChatFile, ...] | None = None
     map_characters = 0
-    for position in range(len(turns) - 2, -1, -1):
+    # The map stands before the history and the files behind it; what lies between may be long.
+    latest = max(-1, len(turns) - 2 - _LATEST)
+    for position in (*range(len(turns) - 2, latest, -1), *range(min(latest, _FIRST), -1, -1)):
         turn, answer = turns[position], turns[position + 1]
         if turn.role != "user" or answer.role != "assistant":
             continue
@@ -33,6 +37,8 @@ def shown(turns: Sequence[Turn]) -> tuple[tuple[ChatFile, ...], int]:
             files = tuple(ChatFile(name, _digest(text), len(text)) for name, text in split(turn.text))
         elif found is Block.REPO_MAP and not map_characters:
             map_characters = len(turn.text)
+        if files is not None and map_characters:
+            break
     return files or (), map_characters
 
 
@@ -72,4 +78,5 @@ def _headings(text: str, opener: str, closer: str, first: re.Match[str]) -> list
 
 
 def _digest(text: str) -> bytes:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
+    # Of the digests that do not collide, the one that today's processors compute themselves.
+    return sha256(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).digest()[:_DIGEST_BYTES]

@@ -6,11 +6,13 @@ import re
 from collections.abc import Sequence
 from enum import Enum, auto
 
+from edge_gateway.aider import commands
 from edge_gateway.aider.understanding import PreviousOutcome
 from edge_gateway.chat_request import Turn
 
 _HEAD = 2_000
 _GLANCE = 240
+_NOD = 20
 _LONGEST_REMINDER = 32_000
 _SHORTEST_REMINDER = 10
 
@@ -47,7 +49,6 @@ _CONTEXT = (
 )
 # A web page, or what the model's own proposals of commands printed, of which nothing says whether they succeeded.
 _ADDED = ("Here is the content of ", "Output from ", "I edited the files myself.")
-_COMMAND, _OUTPUT = "I ran this command:\n", "\nAnd got this output:\n"
 
 # A reflection's head, as Aider's coders have worded their complaints since 0.40.
 _EDIT_FAILED = re.compile(
@@ -60,6 +61,8 @@ _EDIT_FAILED = re.compile(
 # The reply as far as it could be read, and under it, on the last line, what was wrong.
 _MALFORMED = re.compile(r"\n\^\^\^ (Expected `|Bad/missing filename|Incomplete |Error parsing )[^\n]{0,300}\Z")
 _LINT_FAILED = "# Fix any errors below"
+_LINTED = re.compile(r"^## See relevant lines? below marked with .\.\n\n([^\n]{1,1024}):\n", re.MULTILINE)
+_LONGEST_COMPLAINT = 64_000
 _UNDONE = "I did `git reset --hard HEAD~1` to discard the last edits"
 _INTERRUPTED = "I see that you interrupted my previous reply"
 CTRL_C = "^C KeyboardInterrupt"
@@ -69,17 +72,6 @@ _REMINDERS = (
     "\n# File editing rules:",
     "\n# V4A Diff Format Rules:",
     "\nTo suggest changes to a file you MUST return the entire",
-)
-
-_FAILED = re.compile(
-    r"\b[1-9]\d{0,8} (tests? )?(failed|failures?|failing|errors?)\b|(?-i:^FAIL|\bFAILED\b|^Traceback )|^panic"
-    r"|error\b[:\[]",
-    re.MULTILINE | re.IGNORECASE,
-)
-_PASSED = re.compile(
-    r"\b[1-9]\d{0,8} (tests? )?(passed|passing)\b|^OK\b|^ok  ?\t?\S|\btest result: ok\b|\b0 (failures|failed|errors)\b"
-    r"|\bBUILD SUCCESS|\ball tests passed\b|\bexit(ed with)? (code|status):? 0\b",
-    re.MULTILINE | re.IGNORECASE,
 )
 
 
@@ -96,7 +88,7 @@ def block(text: str) -> Block:
         return Block.ADDED
     if head.startswith(_EXAMPLES_END):
         return Block.EXAMPLES_END
-    if command_output(text) is not None:
+    if commands.is_report(text):
         return Block.COMMAND
     if _FILES.search(head):
         return Block.FILES
@@ -109,7 +101,7 @@ def acknowledged(text: str, answer: str) -> Block:
         return Block.OTHER
     found = block(text)
     # A model may well begin with Ok where it answers, but nothing is asked of it with files and a map.
-    return found if found in _SHOWN or answer.strip() in ("Ok.", "Ok") else Block.OTHER
+    return found if found in _SHOWN or is_acknowledgement(answer) else Block.OTHER
 
 
 def is_interrupted(text: str) -> bool:
@@ -117,19 +109,9 @@ def is_interrupted(text: str) -> bool:
     return text[:_GLANCE].lstrip().startswith(_INTERRUPTED) or text[-_GLANCE:].rstrip().endswith(CTRL_C)
 
 
-def command_output(text: str) -> str | None:
-    """What a command printed, when the message is Aider's report of it; the user's instructions may stand before it."""
-    start = text.find(_COMMAND, 0, _HEAD)
-    if start < 0 or (text[:start].strip() and text[start - 2 : start] != "\n\n"):
-        return None
-    end = text.find(_OUTPUT, start)
-    return text[end + len(_OUTPUT) :] if end >= 0 else None
-
-
-def has_plainly_passed(output: str) -> bool:
-    """Whether a command's output says of itself that all is well; its exit code is not sent."""
-    end = output[-_HEAD:]
-    return _PASSED.search(end) is not None and _FAILED.search(end) is None
+def is_acknowledgement(answer: str) -> bool:
+    """Whether a message in the model's name is no more than Aider's own nod."""
+    return answer[:_NOD].strip() in ("Ok.", "Ok") and len(answer) < _NOD
 
 
 def reflection(text: str) -> PreviousOutcome | None:
@@ -141,7 +123,14 @@ def reflection(text: str) -> PreviousOutcome | None:
         return PreviousOutcome.LINT_FAILED
     if _EDIT_FAILED.match(start) or _MALFORMED.search(text[-_HEAD:].rstrip()):
         return PreviousOutcome.EDIT_FAILED
-    return PreviousOutcome.COMMAND_FAILED if command_output(text) is not None else None
+    return PreviousOutcome.COMMAND_FAILED if commands.is_report(text) else None
+
+
+def linted(text: str) -> frozenset[str]:
+    """The names of the files that a complaint of Aider's linter is about, as far as it shows their lines."""
+    if not text[:_HEAD].lstrip().startswith(_LINT_FAILED):
+        return frozenset()
+    return frozenset(match[1] for match in _LINTED.finditer(text, 0, _LONGEST_COMPLAINT))
 
 
 def without_reminder(text: str, prompt: str) -> str:

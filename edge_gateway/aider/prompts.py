@@ -14,18 +14,25 @@ from edge_gateway.chat_request import ChatRequest, Turn
 # Aider's prompt may stand behind a prefix for one model, but not far behind it.
 _HEAD = 8_000
 _RULES = 64_000
-_COMMIT_SHAPE = 2
+# A commit's or a summary's: the system text and the user's, perhaps as one, or with Aider's nod between them.
+_MOST_BESIDE = 3
 
+_SUMMARY = re.compile(r"^\*?Briefly\*? summari[sz]e this partial conversation", re.IGNORECASE | re.MULTILINE)
+_COMMIT = re.compile(
+    r"^.{0,80}one-line Git commit messages? based on the provided diffs|^Review .{0,60}about to be committed to a git repo",
+    re.IGNORECASE | re.MULTILINE,
+)
 # In this order; checked against the prompts of all releases from 0.40 to 0.86.2.
 _PURPOSES: tuple[tuple[Purpose, re.Pattern[str]], ...] = tuple(
     (purpose, re.compile(pattern, re.IGNORECASE | re.MULTILINE))
     for purpose, pattern in (
-        (Purpose.SUMMARY, r"^\*?Briefly\*? summari[sz]e this partial conversation"),
-        (Purpose.COMMIT, r"^.{0,80}one-line Git commit messages?|^Review .{0,60}about to be committed to a git repo"),
-        (Purpose.ARCHITECT, r"^Act as an expert (architect|senior) engineer"),
-        (Purpose.CONTEXT, r"^Act as an expert code analyst\.?\s{1,8}Understand the user"),
-        (Purpose.ASK, r"^Act as an expert code analyst"),
-        (Purpose.ASK, r"^You are an expert on the AI coding tool called Aider"),
+        (
+            Purpose.ARCHITECT,
+            r"^Act as an expert (architect|senior) engineer and provide direction to your (editor|junior) engineer",
+        ),
+        (Purpose.CONTEXT, r"^Act as an expert code analyst\.?\s{1,8}Understand the user's question or request"),
+        (Purpose.ASK, r"^Act as an expert code analyst\.?\s{1,8}Answer questions about the supplied code"),
+        (Purpose.ASK, r"^You are an expert on the AI coding tool called Aider\.?\s{1,8}Answer the user's questions"),
         (
             Purpose.EDITOR,
             r"^Act as an expert software (developer|engineer) (who edits|and makes? changes to) source code",
@@ -40,19 +47,25 @@ _OWN_WORDS = ("*SEARCH/REPLACE block*", "*file listing*")
 _DECIDE = "You can create new files without asking!"
 _SHELL = ("suggest any shell commands", "the user's platform and environment")
 _PINGED = (Purpose.CODE, Purpose.ASK, Purpose.CONTEXT, Purpose.ARCHITECT)
+_FUNCTIONS = ("whole-func", "diff-func")
+_BEGINS_COMMIT = re.compile(r"You are an expert software engineer.{0,120}\s{1,8}Review the provided ", re.IGNORECASE)
+_DIFFS = "# Diffs:\n"
 _DIFF = re.compile(r"\n(diff --git |--- |Added |@@ |Binary files )")
 
 
 def purpose(request: ChatRequest) -> Purpose:
     """What the request is for; a chat when that is not certain."""
     turns = request.turns
+    offers_tools = request.tools or "functions" in request.fields
+    if len(turns) <= _MOST_BESIDE and not request.stream and not offers_tools:
+        beside = _beside(turns)
+        if beside is not None:
+            return beside
     found = _prompted(turns) if _is_prompt(turns) else None
-    if found in _PINGED and request.output_tokens == 1 and not request.stream:
-        return Purpose.CACHE_PING
-    if found is not None:
-        return found
-    # --commit-prompt replaces the text, so a commit is known by its shape as well.
-    return Purpose.COMMIT if _has_commit_shape(turns) else Purpose.CHAT
+    # Agents with tools may use Aider's words; Aider has tools for the formats alone that are made of them.
+    if found is None or (offers_tools and _format(turns) not in _FUNCTIONS):
+        return Purpose.CHAT
+    return Purpose.CACHE_PING if found in _PINGED and request.output_tokens == 1 and not request.stream else found
 
 
 def edit_format(turns: Sequence[Turn], purpose: Purpose) -> str:
@@ -79,7 +92,7 @@ def _prompted(turns: Sequence[Turn]) -> Purpose | None:
     rules = text[:_RULES]
     if any(word in rules for word in _OWN_WORDS):
         return Purpose.EDITOR if _is_fenced_editor(turns, rules) else Purpose.CODE
-    if _CODER.search(head) and (_rules_format(rules) or any(rule in rules for rule in _CODERS_RULES)):
+    if _CODER.search(head) and (any(rule in rules for rule in _CODERS_RULES) or _rules_format(rules) in _FUNCTIONS):
         return Purpose.CODE
     return None
 
@@ -89,12 +102,25 @@ def _is_fenced_editor(turns: Sequence[Turn], rules: str) -> bool:
     return _DECIDE in rules and not any(words in rules for words in _SHELL) and _format(turns) == "diff-fenced"
 
 
-def _has_commit_shape(turns: Sequence[Turn]) -> bool:
-    if len(turns) != _COMMIT_SHAPE:
-        return False
-    text = turns[1].text
-    start = 0 if text.startswith("# Diffs:\n") else text.rfind("\n# Diffs:\n")
-    return start >= 0 and _DIFF.search(text, start, start + _HEAD) is not None
+def _beside(turns: Sequence[Turn]) -> Purpose | None:
+    """The purpose of a request beside the conversation: one question, asked at once and answered whole."""
+    head, asked = turns[0].text[:_HEAD], turns[-1].text
+    if turns[-1].role != "user" or not (len(turns) == 1 or _is_prompt(turns)):
+        return None
+    # Where the user's text is all there is, only what it begins with can be a prompt.
+    if len(turns) == 1:
+        if _SUMMARY.match(head):
+            return Purpose.SUMMARY
+        return Purpose.COMMIT if _BEGINS_COMMIT.match(head) and _DIFFS in asked else None
+    if _SUMMARY.search(head):
+        return Purpose.SUMMARY
+    # --commit-prompt replaces the text, so a commit is known by its shape as well.
+    return Purpose.COMMIT if _COMMIT.search(head) or _has_commit_shape(asked) else None
+
+
+def _has_commit_shape(asked: str) -> bool:
+    start = 0 if asked.startswith(_DIFFS) else asked.rfind(f"\n{_DIFFS}")
+    return start >= 0 and _DIFF.search(asked, start, start + _HEAD) is not None
 
 
 def _format(turns: Sequence[Turn]) -> str:

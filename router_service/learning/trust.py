@@ -16,10 +16,10 @@ from itertools import product
 from router_service.learning.beliefs import logit, sigmoid
 
 # P(signal | wrong) and P(signal | right) of a signal that tells, with their prior weights: centred on .7 and .1.
-TRUE_POSITIVE = {0.4: 0.15, 0.6: 0.3, 0.75: 0.33, 0.9: 0.22}
-FALSE_POSITIVE = {0.02: 0.2, 0.06: 0.3, 0.12: 0.35, 0.25: 0.15}
+TRUE_POSITIVE = {0.35: 0.08, 0.5: 0.25, 0.7: 0.37, 0.9: 0.3}
+FALSE_POSITIVE = {0.03: 0.25, 0.1: 0.45, 0.17: 0.2, 0.28: 0.1}
 # How much easier than the benchmark the work is, as a logit, and how much of the models' differences shows in it.
-EASE = {-1.8: 0.08, -1.0: 0.17, -0.4: 0.27, 0.2: 0.33, 0.9: 0.15}
+EASE = {-1.8: 0.06, -1.2: 0.1, -0.8: 0.15, -0.4: 0.24, 0.0: 0.25, 0.6: 0.2}
 SPREAD = {1.0: 0.6, 0.5: 0.4}
 # The share of the sessions in which the check runs; once it has run in one, it runs on.
 CHECKED = {1.0: 0.6, 0.4: 0.25, 0.08: 0.15}

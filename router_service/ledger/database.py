@@ -9,6 +9,8 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
@@ -57,10 +59,31 @@ def open_database(address: str) -> Engine:
     return engine
 
 
+def open_for_reading(address: str) -> Engine:
+    """The database as it is; InvalidConfiguration when this release cannot read it so, or not at all."""
+    url = _read(address)
+    engine = _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url)
+    where = url.set(username=None, password=None, query={}).render_as_string()
+    try:
+        with engine.connect() as connection:
+            found = set(MigrationContext.configure(connection).get_current_heads())
+    except (SQLAlchemyError, OSError) as error:
+        engine.dispose()
+        raise InvalidConfiguration(
+            f"ROUTER_LEDGER_URL: the database {where} cannot be read: {sentence(error, url)}"
+        ) from None
+    if found != set(ScriptDirectory.from_config(_scripts()).get_heads()):
+        engine.dispose()
+        raise InvalidConfiguration(
+            f"ROUTER_LEDGER_URL: the database {where} has the tables of another release of the router, or none. Reading "
+            "migrates nothing: start this release's router on it once."
+        )
+    return engine
+
+
 def migrate(engine: Engine) -> None:
     """Bring the tables to what this release needs; replicas that start at once do it one after the other."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config = _scripts()
     with engine.execution_options(writing=True, patient=True).begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
@@ -75,6 +98,12 @@ def sentence(error: Exception, url: URL | None = None) -> str:
     for secret in (url.password, url.query.get("password")) if url is not None else ():
         text = text.replace(str(secret), "***") if secret else text
     return text
+
+
+def _scripts() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
 
 
 def _read(address: str) -> URL:

@@ -17,9 +17,9 @@ from router_service.catalog import Catalog, Profile
 from router_service.domain import Decision, Message, Query
 from router_service.errors import InvalidConfiguration
 from router_service.ledger import IN_MEMORY, reads
-from router_service.ledger.database import open_database, sentence
+from router_service.ledger.database import open_for_reading, sentence
 from router_service.policy import UNNAMED
-from router_service.training.turns import Turn, put_together
+from router_service.training.turns import Turn, first_replies
 
 # The latest replies that are read; Not Diamond advises 50 to 100 rows.
 MOST_REPLIES = 20_000
@@ -28,32 +28,36 @@ PROMPT = "prompt"
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Turns with a prompt, and what was left out: turns without one, and replies whose profile lets nothing out."""
+    """Turns with a prompt, and what was left out.
+
+    `without_prompt`: turns without one; `withheld`: first replies whose profile lets nothing out; `scripted`: first replies
+    of the demo models, which are no models.
+    """
 
     turns: tuple[Turn, ...]
     without_prompt: int = 0
     withheld: int = 0
+    scripted: int = 0
 
     @property
     def models(self) -> tuple[str, ...]:
         """The models that have a score, by name."""
-        return tuple(sorted({model for turn in self.turns for model in turn.scores}))
+        return tuple(sorted({turn.model for turn in self.turns}))
 
     def only(self, models: Collection[str]) -> Dataset:
         """The data of these models alone."""
-        kept = (replace(turn, scores={m: s for m, s in turn.scores.items() if m in models}) for turn in self.turns)
-        return replace(self, turns=tuple(turn for turn in kept if turn.scores))
+        return replace(self, turns=tuple(turn for turn in self.turns if turn.model in models))
 
     def as_csv(self) -> str:
-        """A row a turn: the prompt, and each model's score and response; a model that did not answer has neither.
+        """A row a turn: the prompt, and each model's score and response; a model that did not answer first has neither.
 
         The responses are empty: the router never sees them.
         """
-        text = io.StringIO()
+        text, models = io.StringIO(), self.models
         writer = csv.writer(text)
-        writer.writerow([PROMPT, *(f"{model}/{column}" for model in self.models for column in ("score", "response"))])
+        writer.writerow([PROMPT, *(f"{model}/{column}" for model in models for column in ("score", "response"))])
         for turn in self.turns:
-            cells = [cell for model in self.models for cell in (turn.scores.get(model, ""), "")]
+            cells = [cell for model in models for cell in (turn.score if model == turn.model else "", "")]
             writer.writerow([turn.prompt, *cells])
         return text.getvalue()
 
@@ -64,9 +68,12 @@ class Dataset:
 
 
 def read_dataset(url: str, query: Query, catalog: Catalog) -> Dataset:
-    """The ledger's turns that may be sent to Not Diamond; InvalidConfiguration says why the ledger cannot be read."""
+    """The ledger's turns that may be sent to Not Diamond; InvalidConfiguration says why the ledger cannot be read.
+
+    Nothing is written to it: a ledger of another release is left as it is.
+    """
     _require_database(url)
-    engine = open_database(url)
+    engine = open_for_reading(url)
     try:
         with engine.connect() as connection:
             replies = reads.judged(connection, query, MOST_REPLIES)
@@ -74,14 +81,16 @@ def read_dataset(url: str, query: Query, catalog: Catalog) -> Dataset:
         raise InvalidConfiguration(f"The ledger cannot be read: {sentence(error, engine.url)}") from None
     finally:
         engine.dispose()
+    first = [(decision, verdict) for decision, verdict in replies if verdict.first]
+    real = [(decision, verdict) for decision, verdict in first if not _is_scripted(verdict.model, catalog)]
     allowed = [
         (_let_out(decision, profile), verdict)
-        for decision, verdict in replies
+        for decision, verdict in real
         if (profile := _profile_of(decision, catalog)) is not None
     ]
-    turns = put_together(allowed)
+    turns = first_replies(allowed)
     kept = tuple(turn for turn in turns if turn.prompt)
-    return Dataset(kept, len(turns) - len(kept), len(replies) - len(allowed))
+    return Dataset(kept, len(turns) - len(kept), len(real) - len(allowed), len(first) - len(real))
 
 
 def _require_database(url: str) -> None:
@@ -95,6 +104,11 @@ def _require_database(url: str) -> None:
         return  # opening it says what is wrong
     if address.get_backend_name() == "sqlite" and address.database and not Path(address.database).exists():
         raise InvalidConfiguration(f"ROUTER_LEDGER_URL: there is no ledger at {address.database} yet.")
+
+
+def _is_scripted(name: str, catalog: Catalog) -> bool:
+    model = catalog.by_id.get(name)
+    return model is not None and model.prior_kind == "scripted"
 
 
 def _profile_of(decision: Decision, catalog: Catalog) -> Profile | None:

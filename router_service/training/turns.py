@@ -1,9 +1,9 @@
-"""Puts replies together to turns: a user's request, and which models' replies to it were applied; pure."""
+"""Makes first replies the turns to train on: a user's request, who answered it, and whether that was applied; pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from router_service.domain import FAILURES, Decision, Outcome, Verdict
 
@@ -14,48 +14,24 @@ HASHED = "sha256:"
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A user's request and the score of each model that answered it, 1 applied and 0 failed.
-
-    A model that answered more than once is scored by its first reply: that is what choosing it would have come to.
-    """
+    """A user's request and the score of the model that answered it first, 1 applied and 0 failed."""
 
     prompt: str
-    scores: Mapping[str, float]
+    model: str
+    score: float
 
 
-@dataclass(slots=True)
-class _Open:
-    prompt: str
-    scores: dict[str, float] = field(default_factory=dict)
+def first_replies(replies: Iterable[tuple[Decision, Verdict]]) -> tuple[Turn, ...]:
+    """The turns of these replies, one for each first reply, as learning counts them.
 
-
-def put_together(replies: Iterable[tuple[Decision, Verdict]]) -> tuple[Turn, ...]:
-    """The turns of these replies, which come in the order of their decisions.
-
-    A reply to a failure belongs to the turn whose reply failed: the one that it names, else the conversation's latest. When
-    there is none it is left out, for what it answers is Aider's message and no user's.
+    A later reply's model was asked because another one had failed, so on harder requests than the others: its scores would
+    make strong models look weak. What it answers is Aider's message besides, and no user's.
     """
-    turns: list[_Open] = []
-    by_decision: dict[str, _Open] = {}
-    latest: dict[tuple[str, str], _Open] = {}
-    for decision, verdict in replies:
-        request = decision.request
-        talk = (request.tenant, request.conversation_id)
-        if verdict.first:
-            turn = _Open(prompt_of(decision))
-            turns.append(turn)
-        else:
-            found = by_decision.get(request.previous_reply.decision_id) or latest.get(talk)
-            if found is None:
-                continue
-            turn = found
-        by_decision[decision.id] = turn
-        if request.conversation_id:
-            latest[talk] = turn
-        score = score_of(verdict.outcome)
-        if score is not None:
-            turn.scores.setdefault(verdict.model, score)
-    return tuple(Turn(turn.prompt, turn.scores) for turn in turns if turn.scores)
+    return tuple(
+        Turn(prompt_of(decision), verdict.model, score)
+        for decision, verdict in replies
+        if verdict.first and (score := score_of(verdict.outcome)) is not None
+    )
 
 
 def score_of(outcome: Outcome) -> float | None:

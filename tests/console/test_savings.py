@@ -43,7 +43,12 @@ def test_the_tables_hold_a_row_for_each_purpose_and_model_and_the_total(port):
 
 def test_it_says_in_words_what_routing_saved_what_it_cost_and_what_is_compared(port):
     words = console("savings", "--router", f"127.0.0.1:{port}", "--tenant", "told").words
-    assert "Of 2 turns, 1 had the first reply applied; 1 more were rescued after a failure. 1 reply failed" in words
+    assert "4 decisions, 4 replies, $30.0000." in words
+    assert "Edits were asked for in 2 turns; of 2 it is known how the first reply fared, and 1 had it applied." in words
+    assert (
+        "Replies that failed: 1; that were applied after a failure: 1; decisions that went to another model because of one: 0."
+        in words
+    )
     assert "The strongest candidate alone: $80.0000; routing saved $50.0000 (62%)." in words
     assert "The cheapest candidate alone: $8.0000; routing cost $22.0000 more (275%)." in words
     assert "prices the tokens of the replies that were given" in words
@@ -128,9 +133,62 @@ def test_tls_and_a_token_are_taken_from_the_edges_names(tmp_path: Path):
 
 def test_what_was_decided_but_not_reported_is_told(port):
     select(port, tenant="silent", profile="three")
+    report(port, select(port, tenant="silent", profile="three"), "completed", served_model="x/middle")
     decision = select(port, tenant="silent", profile="three")
     report(port, decision, "completed", served_model="x/middle", input_tokens=1000, output_tokens=10)
-    assert call(port, "GetSavings", pb.GetSavingsRequest(tenant="silent")).total.reported == 1
-    words = console("savings", "--router", f"127.0.0.1:{port}", "--tenant", "silent").words
-    assert "2 decisions" in words
-    assert "the tokens of 1 of them are known" in words
+    total = call(port, "GetSavings", pb.GetSavingsRequest(tenant="silent")).total
+    assert (total.decisions, total.replies, total.reported) == (3, 2, 1)
+    words = said(port, "silent")
+    assert "3 decisions, 2 replies, $0.0022; the tokens of 1 of them are known." in words
+
+
+def said(port: int, tenant: str) -> str:
+    return console("savings", "--router", f"127.0.0.1:{port}", "--tenant", tenant).words
+
+
+def test_nothing_is_said_to_be_saved_while_the_tokens_of_many_replies_are_unknown(port):
+    for number in range(10):
+        decision = select(port, tenant="partly", profile="three", purpose="PURPOSE_CODE")
+        tokens = {"input_tokens": 1000, "output_tokens": 10} if number else {}
+        report(port, decision, "completed", served_model="x/middle", **tokens)
+    # What has had no reply is not missed.
+    report(port, select(port, tenant="partly", profile="three"), "provider_failed")
+    words = said(port, "partly")
+    assert "those of 9 of 10 are known" in words
+    assert "saved $" not in words
+    assert "alone:" not in words
+    for _ in range(10):
+        decision = select(port, tenant="partly", profile="three", purpose="PURPOSE_CODE")
+        report(port, decision, "completed", served_model="x/middle", input_tokens=1000, output_tokens=10)
+    words = said(port, "partly")
+    assert "the tokens of 19 of them are known" in words
+    assert "routing saved $" in words
+
+
+def test_costs_that_are_not_known_are_dashes_and_not_zeros(port):
+    report(
+        port, select(port, tenant="untold", profile="three", purpose="PURPOSE_CODE"), "applied", served_model="x/middle"
+    )
+    shown = console("savings", "--router", f"127.0.0.1:{port}", "--tenant", "untold")
+    assert ["code", "x/middle", "-", "-", "-", "-"] in [line.split() for line in shown.out.splitlines()]
+    assert "no tokens are known" in shown.words
+    assert "$" not in shown.words
+
+
+def test_what_asks_for_no_edits_is_counted_and_left_out_of_the_rate(port):
+    reply(port, "applied", tenant="mixed")
+    reply(port, "completed", tenant="mixed")
+    for purpose in ("ASK", "CONTEXT", "CHAT"):
+        reply(port, "completed", tenant="mixed", purpose=f"PURPOSE_{purpose}")
+    reply(port, "no_edits", tenant="mixed", purpose="PURPOSE_ASK")
+    words = said(port, "mixed")
+    assert "Edits were asked for in 2 turns; of 1 it is known how the first reply fared, and 1 had it applied." in words
+    assert "4 more turns asked for no edits." in words
+
+
+def test_a_plan_and_the_editors_work_on_it_are_one_turn_in_words_too(port):
+    reply(port, "applied", tenant="planned", purpose="PURPOSE_ARCHITECT")
+    reply(port, "applied", tenant="planned", purpose="PURPOSE_EDITOR")
+    assert "Edits were asked for in 1 turn; of 1 it is known how the first reply fared, and 1 had it applied." in said(
+        port, "planned"
+    )

@@ -3,12 +3,19 @@
 import csv
 import io
 import json
+import sqlite3
 import tomllib
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy
+from alembic import command
+from alembic.config import Config
 
+from router_service.ledger.database import MIGRATIONS
+from router_service.settings import load_catalog
 from tests.console.commands import Ran, console
 from tests.fakes.not_diamond import FakeNotDiamond, document, recommend, reply
 from tests.processes import free_port, start_router
@@ -43,7 +50,8 @@ def after(decision_id: str) -> dict[str, object]:
 def fill(port: int, turns: int) -> None:
     for number in range(turns):
         if number % 3:
-            ask(port, f'Request {number}, "quoted",\nand a line', "applied", "x/cheap")
+            model = "x/cheap" if number % 3 == 1 else "x/middle"
+            ask(port, f'Request {number}, "quoted",\nand a line', "applied", model)
             continue
         failed = ask(port, f"Request {number}", "edit_failed", "x/cheap")
         failed = ask(port, "# 1 SEARCH/REPLACE block failed", "edit_failed", "x/cheap", **after(failed))
@@ -51,6 +59,7 @@ def fill(port: int, turns: int) -> None:
     ask(port, "sentinel of the quiet profile", "applied", "x/cheap", profile="quiet")
     ask(port, "an answer that says nothing", "no_edits", "x/middle")
     ask(port, "mends what nobody knows", "applied", "x/middle", **after("dec_unknown"))
+    ask(port, "sentinel of the scripted models", "applied", "demo/small")
 
 
 def ledger_of(folder: Path, turns: int, contents: str = "clipped") -> dict[str, str]:
@@ -94,7 +103,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_an_export_holds_a_row_a_turn_and_each_models_first_reply_and_sends_nothing(ledger, not_diamond, tmp_path):
+def test_an_export_holds_a_row_a_first_reply_and_sends_nothing(ledger, not_diamond, tmp_path):
     out = tmp_path / "turns.csv"
     ran = train(ledger, not_diamond, "--out", out)
     assert ran.code == 0, ran.err
@@ -103,15 +112,17 @@ def test_an_export_holds_a_row_a_turn_and_each_models_first_reply_and_sends_noth
         "prompt",
         "x/cheap/score",
         "x/cheap/response",
-        "x/strong/score",
-        "x/strong/response",
+        "x/middle/score",
+        "x/middle/response",
     ]
     assert len(rows) == TURNS
-    assert [rows[0][f"x/{name}/score"] for name in ("cheap", "strong")] == ["0.0", "1.0"]
-    assert [rows[1][f"x/{name}/score"] for name in ("cheap", "strong")] == ["1.0", ""]
+    # The strong model only ever mended what another one had failed at, so nothing is known of it.
+    assert [rows[0][f"x/{name}/score"] for name in ("cheap", "middle")] == ["0.0", ""]
+    assert [rows[1][f"x/{name}/score"] for name in ("cheap", "middle")] == ["1.0", ""]
+    assert [rows[2][f"x/{name}/score"] for name in ("cheap", "middle")] == ["", "1.0"]
     assert rows[1]["prompt"] == 'Request 1, "quoted",\nand a line'
-    assert all(row["x/cheap/response"] == row["x/strong/response"] == "" for row in rows)
-    assert "x/cheap: 30 scores, 20 applied" in ran.out
+    assert all(row["x/cheap/response"] == row["x/middle/response"] == "" for row in rows)
+    assert "x/cheap: 20 scores, 10 applied" in ran.out
     assert out.stat().st_mode & 0o777 == 0o600
     assert not_diamond.uploads == []
     assert "nothing was sent" in ran.out
@@ -120,7 +131,22 @@ def test_an_export_holds_a_row_a_turn_and_each_models_first_reply_and_sends_noth
 def test_what_a_profile_does_not_let_out_is_not_exported_and_said(ledger, not_diamond, tmp_path):
     ran = train(ledger, not_diamond, "--out", tmp_path / "turns.csv")
     assert "sentinel of the quiet profile" not in (tmp_path / "turns.csv").read_text()
-    assert "1 replies are left out" in ran.words
+    assert "1 replies are left out: their profiles let no text out" in ran.words
+
+
+def test_scripted_demo_models_are_not_trained_on(ledger, not_diamond, tmp_path):
+    ran = train(ledger, not_diamond, "--out", tmp_path / "turns.csv")
+    exported = (tmp_path / "turns.csv").read_text()
+    assert "demo/" not in exported
+    assert "sentinel of the scripted models" not in exported
+    assert "1 replies are left out: scripted demo models gave them" in ran.words
+
+
+def test_it_is_said_before_the_question_that_rows_have_one_score_each(ledger, not_diamond):
+    ran = train(ledger, not_diamond, answers="n\n")
+    said = ran.words.index("Not Diamond documents complete rows, the score and the response of every model")
+    assert "A row here has one score" in ran.words
+    assert said < ran.words.index("Send these 30 prompts")
 
 
 def test_nothing_is_sent_without_a_yes(ledger, not_diamond):
@@ -137,7 +163,7 @@ def test_a_yes_sends_the_turns_waits_and_tells_the_preference_id(ledger, not_dia
     assert (upload["prompt_column"], upload["maximize"], upload["language"]) == ("prompt", "true", "english")
     assert json.loads(upload["llm_providers"]) == [
         {"provider": "x", "model": "cheap"},
-        {"provider": "x", "model": "strong"},
+        {"provider": "x", "model": "middle"},
     ]
     assert len(rows_of(upload["dataset_file"])) == TURNS
     assert "preference_id: pref-1" in ran.out
@@ -194,8 +220,8 @@ def test_models_that_not_diamond_does_not_know_are_left_out_and_named(ledger, no
     not_diamond.models = ["x/cheap", "openai/gpt-5"]
     ran = train(ledger, not_diamond, "--yes")
     assert ran.code == 1
-    assert "does not know them: x/strong" in ran.words
-    assert "Only x/cheap has scores" in ran.words
+    assert "does not know them: x/middle" in ran.words
+    assert "There are 20 turns to train on" in ran.words
     assert not_diamond.uploads == []
 
 
@@ -251,6 +277,118 @@ def test_a_ledger_that_no_other_process_can_read_is_named(not_diamond, tmp_path)
         assert "ROUTER_LEDGER_URL" in ran.words
         assert says in ran.words
     assert not nowhere.exists()
+
+
+def test_an_export_of_nothing_is_an_error_and_writes_nothing(not_diamond, tmp_path):
+    ran = train(ledger_of(tmp_path, 0), not_diamond, "--since", "2999-01-01", "--out", tmp_path / "turns.csv")
+    assert ran.code == 1
+    assert "holds no turns to train on" in ran.words
+    assert not (tmp_path / "turns.csv").exists()
+
+
+def test_one_model_is_not_enough(not_diamond, tmp_path):
+    config = tmp_path / "router.toml"
+    config.write_text(CONFIG)
+    env = {"ROUTER_LEDGER_URL": f"sqlite:///{tmp_path / 'ledger.sqlite'}", "ROUTER_CONFIG": str(config)}
+    env["ROUTER_LEDGER_CONTENTS"] = "clipped"
+    port = free_port()
+    process = start_router(port, **env)
+    for number in range(25):
+        ask(port, f"Request {number}", "applied", "x/cheap")
+    process.stop()
+    ran = train(env, not_diamond, "--yes")
+    assert ran.code == 1
+    assert "Only x/cheap has scores" in ran.words
+    assert not_diamond.uploads == []
+
+
+def test_a_language_that_not_diamond_does_not_take_is_refused(ledger, not_diamond):
+    ran = train(ledger, not_diamond, "--yes", "--language", "klingon")
+    assert ran.code == 2
+    assert "multilingual" in ran.words
+    assert not_diamond.uploads == []
+    assert train(ledger, not_diamond, "--yes", "--wait", "0", "--language", "multilingual").code == 0
+    assert [upload["language"] for upload in not_diamond.uploads] == ["multilingual"]
+
+
+def test_a_ledger_of_an_earlier_release_is_not_migrated_by_reading_it(not_diamond, tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+    migrations = Config()
+    migrations.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        migrations.attributes["connection"] = connection
+        command.upgrade(migrations, "0001")
+    engine.dispose()
+    before = path.read_bytes()
+    ran = train(
+        {"ROUTER_LEDGER_URL": f"sqlite:///{path}", "ROUTER_LEDGER_CONTENTS": "clipped"},
+        not_diamond,
+        "--out",
+        tmp_path / "turns.csv",
+    )
+    assert ran.code == 1
+    assert "another release" in ran.words
+    assert "migrates nothing" in ran.words
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+    # All but the header's two bytes that say by which kind of journal it is written.
+    assert path.read_bytes()[100:] == before[100:]
+
+
+def test_a_profile_of_another_file_is_not_replaced_by_a_copy_of_the_shipped_one(ledger, not_diamond, tmp_path):
+    ours, other = tmp_path / "ours.toml", tmp_path / "other.toml"
+    ours.write_text(CONFIG + '[profiles.auto]\ncandidates = ["x/*"]\ncost_quality_tradeoff = 9\n')
+    for text in ("# nothing yet\n", "[tenants.acme]\nallow = ['*']\n"):
+        other.write_text(text)
+        for named in (f"{ours}:{other}", f"{other}:{ours}", f"{ours}"):
+            ran = train({**ledger, "ROUTER_CONFIG": named}, not_diamond, "--yes", "--config", other)
+            assert ran.code == 1
+            assert f"{ours} does" in ran.words
+            assert other.read_text() == text
+    assert not_diamond.uploads == []
+
+
+def test_a_profile_that_a_later_file_replaces_is_written_there_and_not_where_nobody_would_read_it(
+    ledger, not_diamond, tmp_path
+):
+    first, last = tmp_path / "first.toml", tmp_path / "last.toml"
+    first.write_text(CONFIG)
+    last.write_text('[profiles.three]\ncandidates = ["x/cheap", "x/middle"]\ncost_quality_tradeoff = 9\n')
+    env = {**ledger, "ROUTER_CONFIG": f"{first}:{last}"}
+    ran = train(env, not_diamond, "--yes", "--config", first, "--profile", "three")
+    assert ran.code == 1
+    assert f"{last} does" in ran.words
+    assert first.read_text() == CONFIG
+    # The models of that profile are defined in another file, which is no fault.
+    ran = train(env, not_diamond, "--yes", "--config", last, "--profile", "three")
+    assert ran.code == 0, ran.err
+    assert tomllib.loads(last.read_text())["profiles"]["three"] == {
+        "candidates": ["x/cheap", "x/middle"],
+        "cost_quality_tradeoff": 9,
+        "preference_id": "pref-1",
+    }
+    assert "a running router takes it up" in ran.words
+
+
+def test_a_file_that_refers_to_a_model_of_another_one_is_no_fault(ledger, not_diamond, tmp_path):
+    models, profiles = tmp_path / "models.toml", tmp_path / "profiles.toml"
+    models.write_text(CONFIG)
+    profiles.write_text('[profiles.own]\ncandidates = ["x/*"]\ncost_quality_tradeoff = 1\nbaseline = "x/strong"\n')
+    env = {**ledger, "ROUTER_CONFIG": f"{models}:{profiles}"}
+    ran = train(env, not_diamond, "--yes", "--config", profiles, "--profile", "own")
+    assert ran.code == 0, ran.err
+    assert tomllib.loads(profiles.read_text())["profiles"]["own"]["preference_id"] == "pref-1"
+
+
+def test_a_shipped_profile_that_nobody_replaced_is_copied_and_keeps_all_its_rules(ledger, not_diamond, tmp_path):
+    config = tmp_path / "own.toml"
+    config.write_text(CONFIG)
+    ran = train({**ledger, "ROUTER_CONFIG": str(config)}, not_diamond, "--yes", "--config", config)
+    assert ran.code == 0, ran.err
+    shipped, own = load_catalog("").profiles["auto"], load_catalog(str(config)).profiles["auto"]
+    assert own == shipped.model_copy(update={"preference_id": "pref-1"})
+    assert "copy of the shipped profile" in ran.words
 
 
 def test_a_missing_key_is_named(ledger):

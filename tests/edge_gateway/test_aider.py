@@ -4,6 +4,11 @@ import pytest
 
 from tests.edge_gateway.aider_messages import CODE, DIFF, FILES, FILES_BLOCK, RULES, understand
 
+COMMIT = (
+    "You are an expert software engineer that generates concise, one-line Git commit messages based on the provided"
+    " diffs.\nReview the provided context and diffs which are about to be committed to a git repo.\n"
+)
+ARCHITECT = "Act as an expert architect engineer and provide direction to your editor engineer."
 EDITS = (
     "1. Decide if you need to propose *SEARCH/REPLACE* edits to any files. You can create new files without asking!\n"
 )
@@ -21,7 +26,7 @@ FENCED = "1. The opening fence and code language, eg: ```python\n2. The *FULL* f
         ("Act as an expert code analyst.\nAnswer questions about the supplied code.", "ask"),
         ("You are an expert on the AI coding tool called Aider.\nAnswer the user's questions", "ask"),
         ("Act as an expert code analyst.\nUnderstand the user's question or request.", "context"),
-        ("Act as an expert architect engineer and provide direction to your editor engineer.", "architect"),
+        (ARCHITECT, "architect"),
         ("Act as an expert senior engineer and provide direction to your junior engineer.", "architect"),
         ("Act as an expert software developer who edits source code.\n", "editor"),
         ("Act as an expert software developer and make changes to source code.\n", "editor"),
@@ -33,10 +38,14 @@ FENCED = "1. The opening fence and code language, eg: ```python\n2. The *FULL* f
     ],
 )  # fmt: skip
 def test_the_purpose_is_read_from_the_first_message(first, purpose):
-    assert understand(("system", first), ("user", "do it")).purpose == purpose
-    assert understand(("developer", first), ("user", "do it")).purpose == purpose
-    assert understand(("user", first), ("assistant", "Ok."), ("user", "do it")).purpose == purpose
-    assert understand(("user", first), ("user", "do it")).purpose == purpose
+    stream = None if purpose in ("commit", "summary") else True
+    for begins in (
+        [("system", first)],
+        [("developer", first)],
+        [("user", first), ("assistant", "Ok.")],
+        [("user", first)],
+    ):
+        assert understand(*begins, ("user", "do it"), stream=stream).purpose == purpose
 
 
 @pytest.mark.parametrize(
@@ -51,11 +60,67 @@ def test_the_purpose_is_read_from_the_first_message(first, purpose):
         [("system", "Apply patches.\n*** Begin Patch\n"), ("user", "hi")],
         [("assistant", DIFF), ("user", "hi")],
         [("system", "Be brief."), ("user", "What does this heading mean?\n# Diffs:\nI found it in a log.")],
+        [("system", "You are a coding agent.\n- Write concise, one-line Git commit messages."), ("user", "hi")],
+        [("system", "Act as an expert senior engineer and help me."), ("user", "hi")],
+        [("system", "Act as an expert architect engineer.\nYou may ask me anything."), ("user", "hi")],
+        [("system", "Act as an expert code analyst.\nUse the tools."), ("user", "hi")],
+        [("system", "Act as an expert software engineer.\nReply with a unified diff."), ("user", "hi")],
+        [("user", "What is this?\n*Briefly* summarize this partial conversation about programming.")],
+        [
+            (
+                "user",
+                "Is this good?\nReview the provided context and diffs which are about to be committed to a git repo.",
+            )
+        ],
     ],
 )
-def test_aiders_words_in_a_chat_that_is_not_aiders_leave_it_a_chat(turns):
-    understood = understand(*turns)
+@pytest.mark.parametrize("stream", [True, None])
+def test_aiders_words_in_a_chat_that_is_not_aiders_leave_it_a_chat(turns, stream):
+    understood = understand(*turns, stream=stream)
     assert (understood.purpose, understood.edit_format, understood.previous_outcome) == ("chat", "", "none")
+
+
+TOOLS = {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]}
+ASIDE = [
+    [("system", COMMIT), ("user", "# Diffs:\ndiff --git a/f b/f\n@@ -1 +1 @@\n")],
+    [("system", "Write a haiku."), ("user", "# Diffs:\ndiff --git a/f b/f\n@@ -1 +1 @@\n")],
+    [("system", "*Briefly* summarize this partial conversation about programming."), ("user", "# USER\nhi\n")],
+]
+
+
+@pytest.mark.parametrize("turns", ASIDE)
+@pytest.mark.parametrize("more", [{}, {"stream": None, **TOOLS}, {"stream": None, "functions": [{"name": "f"}]}])
+def test_a_commit_and_a_summary_are_answered_whole_and_have_no_tools(turns, more):
+    assert understand(*turns, stream=None).purpose in ("commit", "summary")
+    assert understand(*turns, **more).purpose == "chat"
+
+
+@pytest.mark.parametrize("turns", ASIDE)
+def test_a_commit_and_a_summary_are_no_conversations(turns):
+    longer = [*turns, ("assistant", "Which one of the two do you mean?"), ("user", turns[-1][1])]
+    assert understand(*longer, stream=None).purpose == "chat"
+    assert understand(*turns, ("assistant", "feat"), stream=None).purpose == "chat"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "rest", "purpose"), [(COMMIT, ASIDE[0][1][1], "commit"), (ASIDE[2][0][1], "# USER", "summary")]
+)
+def test_a_commit_and_a_summary_are_known_where_their_texts_were_made_one_for_a_model_without_system_texts(
+    prompt, rest, purpose
+):
+    assert understand(("user", f"{prompt}\n\n{rest}"), stream=None).purpose == purpose
+
+
+@pytest.mark.parametrize(
+    "first", [DIFF, ARCHITECT, "Act as an expert code analyst.\nAnswer questions about the supplied code."]
+)
+@pytest.mark.parametrize("more", [TOOLS, {"functions": [{"name": "f"}]}])
+def test_an_agent_with_tools_is_not_aider_whatever_its_prompt_says(first, more):
+    assert understand(("system", first), ("user", "do it")).purpose != "chat"
+    assert understand(("system", first), ("user", "do it"), **more).purpose == "chat"
+    func = CODE + "Once you understand the request you MUST use the `write_file` function to edit the files"
+    found = understand(("system", func), ("user", "do it"), **more)
+    assert (found.purpose, found.edit_format) == ("code", "whole-func")
 
 
 def test_aiders_other_prompts_in_the_files_and_the_turn_do_not_change_the_purpose():
@@ -71,7 +136,7 @@ def test_aiders_other_prompts_in_the_files_and_the_turn_do_not_change_the_purpos
 
 @pytest.mark.parametrize("diffs", ["# Diffs:\n\n--- a\n+++ b", "USER: rename it\n# Diffs:\nAdded f.py\ndiff --git a b"])
 def test_a_commit_with_a_prompt_of_the_users_own_is_known_by_its_shape(diffs):
-    assert understand(("system", "Write a haiku."), ("user", diffs)).purpose == "commit"
+    assert understand(("system", "Write a haiku."), ("user", diffs), stream=None).purpose == "commit"
 
 
 @pytest.mark.parametrize("first", [DIFF, "Act as an expert code analyst.\nAnswer questions about the supplied code."])
@@ -100,7 +165,7 @@ def test_a_cache_ping_wants_one_token_and_asks_nothing(first):
         ("Act as an expert software developer.\nyou MUST use the `replace_lines` function to edit", "diff-func"),
         ("Act as an expert software developer who edits source code.\n*SEARCH/REPLACE block*", "editor-diff"),
         ("Act as an expert software developer and make changes to source code.\n*file listing*", "editor-whole"),
-        ("Act as an expert architect engineer", ""),
+        (ARCHITECT, ""),
     ],
 )  # fmt: skip
 def test_the_edit_format_is_read_from_the_rules(rules, edit_format):
@@ -120,7 +185,7 @@ def test_the_edit_format_of_old_releases_is_read_from_the_examples():
     [
         (DIFF, RULES.strip()),
         (CODE + "*SEARCH/REPLACE block*\n", "\n# *SEARCH/REPLACE block* Rules:\n\n1. A rule\n\nReply in French.\n\n"),
-        ("Act as an expert code analyst.\nAnswer questions\n", "Reply in French.\n"),
+        ("Act as an expert code analyst.\nAnswer questions about the supplied code.\n", "Reply in French.\n"),
         (CODE + "unified diff\n", "# File editing rules:\n\nReturn edits similar to unified diffs\n"),
         (
             CODE + "*file listing*\n",

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from edge_gateway import aider, chat_request
-from edge_gateway.aider import files, messages, prompts
-from tests.edge_gateway.aider_messages import CODE, DIFF, request
+from edge_gateway.aider import commands, files, messages, prompts
+from tests.edge_gateway.aider_messages import CODE, DIFF, ran, request
 
 HEAD = "I have *added these files to the chat* so\n\na\n```\n"
 MOST_STEPS = 40_000
@@ -48,18 +48,29 @@ def test_a_megabyte_takes_no_more_steps_than_a_quarter_of_it(name, prompt):
     assert many <= few + 100
 
 
-def test_steps_grow_with_the_turns_and_not_with_their_square():
+@pytest.mark.parametrize(
+    "said",
+    [
+        ("# Fix any errors below", "y"),
+        (ran("1 error", "x"), "y"),
+        (ran("errors", "x"), "Ok."),
+        (HEAD, "Ok, any"),
+        ("x", "y"),
+    ],
+)
+def test_a_conversation_is_looked_back_over_only_so_far_however_long_it_is(said):
     def turns(count):
-        return [("system", DIFF), *([("user", "# Fix any errors below"), ("assistant", "y")] * count), ("user", "hi")]
+        return [("system", DIFF), *([("user", said[0]), ("assistant", said[1])] * count), ("user", "hi")]
 
-    few, many = steps(request(*turns(500))), steps(request(*turns(2_000)))
-    assert many <= 4 * few
+    few, many = steps(request(*turns(2_000))), steps(request(*turns(8_000)))
+    assert few <= MOST_STEPS
+    assert many <= few + 100
 
 
 def test_no_pattern_repeats_without_an_end():
     patterns = [
         value
-        for module in (files, messages, prompts)
+        for module in (commands, files, messages, prompts)
         for value in vars(module).values()
         if isinstance(value, re.Pattern)
     ]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.end_to_end.aider_runs import AIDER, Repository
-from tests.processes import Process, free_port, http_ok, wait_until
+from tests.processes import ROOT, Process, free_port, http_ok, wait_until
 
 
 @pytest.fixture
@@ -35,6 +35,13 @@ def commands(text: str) -> tuple[str, str]:
     assert aider, text
     assert curl, text
     return aider.group(1), curl.group(1)
+
+
+def savings(text: str) -> str:
+    """The welcome's command for what routing saved."""
+    found = re.search(r"^ +(make savings.*)$", text, re.M)
+    assert found, text
+    return found.group(1)
 
 
 def run_curl(command: str) -> str:
@@ -70,6 +77,11 @@ def test_the_printed_commands_work_as_they_stand_and_ctrl_c_ends_it_all(launched
         check=False,
     )
     assert "def welcome():" in repository.read("hello.py"), done.stdout + done.stderr
+    told = subprocess.run(
+        ["bash", "-c", savings(launched.text())], check=False, capture_output=True, text=True, cwd=ROOT, timeout=120
+    )
+    assert "How replies fared" in told.stdout, told.stdout + told.stderr
+    assert "demo/large" in told.stdout
     assert len(repository.subjects()) == 2
     edge = re.search(r"Ready: (http://\S+)/v1", launched.text())
     assert edge

@@ -322,7 +322,9 @@ async def test_savings_add_up_by_purpose_and_the_model_that_answered(ledger):
     await until(all_reported, "the sums")
     big, small, local = await ledger.savings(Query(tenant="acme"))
     assert big == Savings(Purpose.CODE, "openai/big", 2, 1, 1000, 100, 0.5, 1.0, 1, 1, 1, 0, 0, 0, 0.5, 0.5, 0, 1, 1)
-    assert small == Savings(Purpose.CODE, "z/small", 2, 2, 2010, 220, 0.375, 1.625, 2, 2, 2, 0, 0, 0, 0.375, 0.375, 0, 2, 2)
+    assert small == Savings(
+        Purpose.CODE, "z/small", 2, 2, 2010, 220, 0.375, 1.625, 2, 2, 2, 0, 0, 0, 0.375, 0.375, 0, 2, 2
+    )
     assert local == Savings(Purpose.COMMIT, "z/local", 1, 1, 7, 7, 0.0, 0.0, replies=1)
     assert await ledger.savings(Query(tenant="nobody")) == ()
 
