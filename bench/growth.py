@@ -12,8 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from router_service.domain import Decision, Query, Ranked, Request, Source
+from router_service.domain import Decision, Ranked, Request, Source
 from router_service.ledger import open_ledger
+from router_service.records import Query
 from router_service.stores.memory import MemoryStore
 
 RESULT = Path(__file__).parent / "results" / "growth.json"

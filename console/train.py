@@ -19,8 +19,8 @@ from console.configuration import (
     write_preference,
 )
 from router_service import settings
-from router_service.domain import Query
 from router_service.errors import InvalidConfiguration
+from router_service.records import Query
 from router_service.settings import Settings
 from router_service.training import Dataset, Submission, SubmissionFailed, read_dataset
 

@@ -9,10 +9,11 @@ from dataclasses import replace
 from cachetools import LRUCache
 
 from router_service.catalog import Model
-from router_service.domain import FAILURES, Consultation, Decision, Message, Outcome, Report
+from router_service.domain import FAILURES, Consultation, Decision, Message, Outcome
 from router_service.model_refresh import ModelRefresh
 from router_service.not_diamond import NotDiamond
 from router_service.recommendations import Recommendations
+from router_service.records import Report
 
 # A choice takes two.
 FEWEST_OFFERED = 2

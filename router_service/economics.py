@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import inf
 
 from router_service.catalog import Catalog, Model
-from router_service.domain import Purpose, Ranked, Report, Requirements
+from router_service.domain import Purpose, Ranked, Requirements
+from router_service.records import Report
 
 MTOK = 1_000_000
 # Reasoning models wrote up to 20 times the median in the benchmark; beyond this range the figure is that run's accident.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
-from router_service.domain import Outcome, Purpose, Report
+from router_service.domain import Outcome, Purpose
 from router_service.economics import Observed
+from router_service.records import Report
 
 # The weight of an older mean against a new value never exceeds this many replies, so that a changed model is noticed.
 MEMORY = 200

@@ -9,8 +9,9 @@ from cachetools import LRUCache
 
 from router_service import economics
 from router_service.catalog import Catalog
-from router_service.domain import Decision, Report
+from router_service.domain import Decision
 from router_service.ledger import Ledger, LedgerUnavailable
+from router_service.records import Report
 from router_service.selection import Selection
 from router_service.watch import Watchers
 

@@ -13,7 +13,7 @@ from router_service.candidates import Shortlist, shortlist
 from router_service.catalog import Catalog, Model
 from router_service.conclusion import Case, Conclusion, conclude, settle
 from router_service.conversation import Pin, failed_reply, follow, hear, is_pinned, judge
-from router_service.domain import Consultation, Decision, Message, PinTrace, Ranked, Report, Request, ShadowTrace
+from router_service.domain import Consultation, Decision, Message, PinTrace, Ranked, Request, ShadowTrace
 from router_service.errors import NoCandidate
 from router_service.escalation import Failed, facts_of
 from router_service.learning import Learning, trace_of, verdict_of
@@ -21,6 +21,7 @@ from router_service.local_policy import Learnt, Situation
 from router_service.observations import Health, Lengths
 from router_service.pins import Pins
 from router_service.policy import Policy
+from router_service.records import Report
 
 # Seconds of the caller's deadline kept back for the way home.
 MARGIN = 0.05

@@ -11,9 +11,10 @@ import grpc
 from protos.router.v1 import router_pb2 as pb
 from protos.router.v1 import router_pb2_grpc
 from router_service import telemetry
-from router_service.domain import Decision, Summary
+from router_service.domain import Decision
 from router_service.errors import RouterError
 from router_service.ledger import Ledger
+from router_service.records import Summary
 from router_service.refusals import Context, answer, code_of
 from router_service.reporting import Reporting
 from router_service.selection import Selection

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from router_service.domain import Decision, Report, Summary
+from router_service.domain import Decision
+from router_service.records import Report, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from bench.learning.world import World, logit
 from router_service.catalog import Catalog, parse
-from router_service.domain import Message, Outcome, Purpose, Report, Request, Requirements
+from router_service.domain import Message, Outcome, Purpose, Request, Requirements
 from router_service.ledger import MemoryLedger
 from router_service.pins import Pins
+from router_service.records import Report
 from router_service.reporting import Reporting
 from router_service.selection import Selection
 from router_service.stores.memory import MemoryStore

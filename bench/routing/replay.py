@@ -10,8 +10,9 @@ from itertools import pairwise
 from bench.routing.pools import PROFILE, Pool, catalog_of, model_id
 from bench.routing.second_tries import MOST_REPLIES, Again, SecondTries, Verdicts
 from bench.routing.tables import Table
-from router_service.domain import Decision, Message, Outcome, PreviousReply, Purpose, Report, Request
+from router_service.domain import Decision, Message, Outcome, PreviousReply, Purpose, Request
 from router_service.pins import Pins
+from router_service.records import Report
 from router_service.selection import Selection
 from router_service.stores.memory import MemoryStore
 

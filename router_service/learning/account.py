@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from router_service.domain import FAILURES, Decision, LearningTrace, Ranked, Report, Verdict
+from router_service.domain import FAILURES, Decision, LearningTrace, Ranked
 from router_service.local_policy import Learnt
 from router_service.policy import Policy
+from router_service.records import Report, Verdict
 
 
 def verdict_of(decision: Decision, report: Report, now: float) -> Verdict:

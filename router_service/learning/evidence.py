@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from cachetools import LRUCache
 
-from router_service.domain import FAILURES, Outcome, Purpose, Verdict
+from router_service.domain import FAILURES, Outcome, Purpose
+from router_service.records import Verdict
 
 # Outcomes that tell whether the model managed; the others (nothing to edit, interrupted, …) say nothing of its quality.
 TELLING = FAILURES | {Outcome.APPLIED}

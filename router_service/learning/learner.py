@@ -10,11 +10,12 @@ from cachetools import LRUCache
 
 from router_service import local_policy
 from router_service.catalog import MOST_MEMORIES, Catalog, Model, Profile
-from router_service.domain import Outcome, Purpose, Request, Verdict
+from router_service.domain import Outcome, Purpose, Request
 from router_service.learning import beliefs, trust
 from router_service.learning.beliefs import Beliefs
 from router_service.learning.evidence import TELLING, Counts, Entry, Evidence, Pool, succeeded
 from router_service.local_policy import Learnt
+from router_service.records import Verdict
 
 # Verdicts that are remembered one by one, so that none counts twice and a later one replaces the earlier.
 MOST_VERDICTS = 20_000

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from router_service.domain import Verdict
 from router_service.ledger import LedgerUnavailable
+from router_service.records import Verdict
 
 # Seconds from one look to the next, and by how many the looks overlap: clocks differ, and queues are written late.
 INTERVAL, OVERLAP = 15.0, 60.0

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
-from router_service.domain import Decision, Page, Query, Report, Savings, Verdict
+from router_service.domain import Decision
 from router_service.errors import InvalidConfiguration
 from router_service.ledger.contents import Contents
 from router_service.ledger.database import LedgerUnavailable
 from router_service.ledger.memory import MemoryLedger
 from router_service.ledger.sql import SqlLedger
+from router_service.records import Page, Query, Report, Savings, Verdict
 
 __all__ = ["Contents", "Ledger", "LedgerUnavailable", "MemoryLedger", "SqlLedger", "open_ledger"]
 

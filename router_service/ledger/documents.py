@@ -12,7 +12,8 @@ from functools import cache
 from types import NoneType
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from router_service.domain import Decision, Report
+from router_service.domain import Decision
+from router_service.records import Report
 
 Kind = TypeVar("Kind")
 

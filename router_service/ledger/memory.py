@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import ClassVar
 
-from router_service.domain import Decision, Page, Query, Report, Savings, Summary, Verdict
+from router_service.domain import Decision
 from router_service.errors import UnknownDecision
 from router_service.ledger.contents import Contents, keep
 from router_service.ledger.summaries import (
@@ -21,6 +21,7 @@ from router_service.ledger.summaries import (
     write_token,
 )
 from router_service.ledger.sums import sum_up
+from router_service.records import Page, Query, Report, Savings, Summary, Verdict
 
 
 class MemoryLedger:

@@ -6,23 +6,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, not_, or_, select, tuple_
 
-from router_service.domain import (
-    FAILURES,
-    Decision,
-    Outcome,
-    Page,
-    Purpose,
-    Query,
-    Report,
-    Savings,
-    Source,
-    Summary,
-    Verdict,
-)
+from router_service.domain import FAILURES, Decision, Outcome, Purpose, Source
 from router_service.ledger.documents import decision_from, report_from
 from router_service.ledger.summaries import VERDICTS, Position, write_token
 from router_service.ledger.sums import TO_MEND, TURNS, UNANSWERED
 from router_service.ledger.tables import DECISIONS, REPORTS, storable
+from router_service.records import Page, Query, Report, Savings, Summary, Verdict
 
 D = DECISIONS.c
 # Who answered: the model that was chosen, unless another one is known to have stepped in.

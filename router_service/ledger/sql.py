@@ -13,7 +13,7 @@ from cachetools import LRUCache
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from router_service.domain import Decision, Page, Query, Report, Savings, Verdict
+from router_service.domain import Decision
 from router_service.errors import UnknownDecision
 from router_service.ledger import reads, writes
 from router_service.ledger.contents import Contents, keep
@@ -21,6 +21,7 @@ from router_service.ledger.database import LedgerUnavailable, open_database, sen
 from router_service.ledger.documents import key_of
 from router_service.ledger.queue import OnProblem, Unwritable, WriteQueue
 from router_service.ledger.summaries import Arrived, read_token
+from router_service.records import Page, Query, Report, Savings, Verdict
 
 # Most decisions held in memory to be found before they are written.
 MOST_RECENT = 2_000

@@ -8,8 +8,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from router_service.domain import FAILURES, Decision, Outcome, Query, Report, Summary, Verdict
+from router_service.domain import FAILURES, Decision, Outcome
 from router_service.errors import FieldViolation, InvalidRequest
+from router_service.records import Query, Report, Summary, Verdict
 
 # A reply has one delivery and a few verdicts; whoever reports more repeats itself.
 MOST_REPORTS = 32

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 
-from router_service.domain import FAILURES, Outcome, Purpose, Savings, Source, Summary
+from router_service.domain import FAILURES, Outcome, Purpose, Source
 from router_service.ledger.summaries import VERDICTS
+from router_service.records import Savings, Summary
 
 # What the user asks for; the others Aider asks for by itself.
 TURNS = frozenset({Purpose.CODE, Purpose.ASK, Purpose.CONTEXT, Purpose.ARCHITECT, Purpose.EDITOR, Purpose.CHAT})

@@ -14,11 +14,12 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from router_service import clipping
 from router_service.catalog import Catalog, Profile
-from router_service.domain import Decision, Message, Query
+from router_service.domain import Decision, Message
 from router_service.errors import InvalidConfiguration
 from router_service.ledger import IN_MEMORY, reads
 from router_service.ledger.database import open_for_reading, sentence
 from router_service.policy import UNNAMED
+from router_service.records import Query
 from router_service.training.turns import Turn, first_replies
 
 # The latest replies that are read; Not Diamond advises 50 to 100 rows.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from router_service.domain import FAILURES, Decision, Outcome, Verdict
+from router_service.domain import FAILURES, Decision, Outcome
+from router_service.records import Verdict
 
 APPLIED, FAILED = 1.0, 0.0
 # What a ledger keeps instead of a text that it may only recognise.

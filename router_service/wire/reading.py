@@ -6,8 +6,9 @@ import re
 
 from protos.router.v1 import router_pb2 as pb
 from router_service.catalog import MODEL_ID
-from router_service.domain import Message, Outcome, PreviousReply, Purpose, Query, Report, Request, Requirements
+from router_service.domain import Message, Outcome, PreviousReply, Purpose, Request, Requirements
 from router_service.errors import FieldViolation, InvalidRequest
+from router_service.records import Query, Report
 from router_service.wire.words import OUTCOMES, PURPOSES, seconds
 
 MAX_CANDIDATES = 64

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from protos.router.v1 import router_pb2 as pb
 from router_service.catalog import Catalog, Model, Profile
-from router_service.domain import Decision, LearningTrace, Page, PreviousReply, Ranked, Report, Savings, Summary
+from router_service.domain import Decision, LearningTrace, PreviousReply, Ranked
 from router_service.errors import RouterError
 from router_service.ledger.sums import total
+from router_service.records import Page, Report, Savings, Summary
 from router_service.wire.words import SOURCES, duration, outcome_number, purpose_number, timestamp
 
 

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from protos.router.v1 import router_pb2 as pb
-from router_service.domain import Decision, Outcome, Purpose, Ranked, Report, Request, Source, Verdict
+from router_service.domain import Decision, Outcome, Purpose, Ranked, Request, Source
 from router_service.learning import Learning, VerdictRefresh
 from router_service.ledger import LedgerUnavailable, open_ledger
+from router_service.records import Report, Verdict
 from router_service.settings import load_catalog
 from tests.fakes import not_diamond as fake
 from tests.processes import free_port, start_router, wait_until

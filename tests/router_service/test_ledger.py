@@ -32,17 +32,12 @@ from router_service.domain import (
     PinTrace,
     PreviousReply,
     Purpose,
-    Query,
     Ranked,
     Removed,
-    Report,
     Request,
     Requirements,
-    Savings,
     ShadowTrace,
     Source,
-    Summary,
-    Verdict,
 )
 from router_service.errors import InvalidConfiguration, InvalidRequest, UnknownDecision
 from router_service.ledger import Contents, Ledger, LedgerUnavailable, MemoryLedger, SqlLedger, open_ledger
@@ -50,6 +45,7 @@ from router_service.ledger.database import MIGRATIONS, open_database
 from router_service.ledger.documents import decision_from, report_from, to_document
 from router_service.ledger.summaries import MOST_REPORTS, VERDICTS, Arrived, add_up
 from router_service.ledger.tables import METADATA
+from router_service.records import Query, Report, Savings, Summary, Verdict
 from tests.databases import MISSING, PASSWORD, Postgres, programs
 from tests.processes import Process, wait_until
 
@@ -601,7 +597,8 @@ async def test_replicas_that_start_at_once_migrate_once_and_write_at_once(url):
 import asyncio
 from dataclasses import replace
 from router_service.ledger import open_ledger
-from router_service.domain import Outcome, Report
+from router_service.domain import Outcome
+from router_service.records import Report
 from tests.router_service.test_ledger import decision
 import sys
 async def main():

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from router_service.domain import Decision, Message, Outcome, PreviousReply, Purpose, Request, Source, Verdict
+from router_service.domain import Decision, Message, Outcome, PreviousReply, Purpose, Request, Source
+from router_service.records import Verdict
 from router_service.training import Dataset, Submission, Turn
 from router_service.training.turns import first_replies
 from tests.fakes.not_diamond import FakeNotDiamond, recommend, reply
