@@ -7,7 +7,6 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 
 from edge_gateway import aider, chat_request, conversations, errors, portkey_config, relay
 from edge_gateway.aider import Understanding
@@ -15,7 +14,7 @@ from edge_gateway.call import Call, Reply, header_value
 from edge_gateway.chat_request import ChatRequest
 from edge_gateway.conversations import Conversations, Exchange, Recognised
 from edge_gateway.decisions import Decision, Question
-from edge_gateway.event_stream import Usage
+from edge_gateway.event_stream import Said, Usage
 from edge_gateway.outcomes import Outcomes
 from edge_gateway.portkey import BrokenOff, Portkey, Stalled, Upstream
 from edge_gateway.portkey_config import Plan
@@ -49,18 +48,20 @@ class _Delivery:
     decision: Decision
     served: str
     exchange: Exchange
+    # What the client sent along of the reply, so that it be continued.
+    begun: str
     input_tokens: int
 
-    def heard(self, text: str) -> None:
+    def heard(self, said: Said) -> None:
         """The reply is whole, and its last bytes are about to go out."""
-        self.conversations.heard(self.exchange, self.served, text)
+        self.conversations.heard(self.exchange, self.served, self.begun + said.text, said=said.anything)
 
-    def finished(self, outcome: str, usage: Usage, first_byte: float, text: str) -> None:
+    def finished(self, outcome: str, usage: Usage, first_byte: float, said: Said) -> None:
         """The delivery has ended."""
-        self.conversations.ended(self.exchange, self.served, outcome, text)
-        if text and not (usage.input_tokens or usage.output_tokens):
+        self.conversations.ended(self.exchange, self.served, outcome, self.begun + said.text, said=said.anything)
+        if said.text and not (usage.input_tokens or usage.output_tokens):
             # Aider does not ask streams for their usage.
-            usage = Usage(self.input_tokens, chat_request.tokens_of(text), estimated=True)
+            usage = Usage(self.input_tokens, chat_request.tokens_of(said.text), estimated=True)
         self.outcomes.delivered(self.call, self.decision, self.served, outcome, usage, first_byte)
 
 
@@ -92,7 +93,7 @@ class Completion:
         try:
             return await self._answer(call, request, understanding, recognised)
         except asyncio.CancelledError:
-            self._conversations.ended(recognised.exchange, "", "interrupted", "")
+            self._conversations.ended(recognised.exchange, "", "interrupted", "", said=False)
             raise
         except Exception as error:
             # What clients do not send again, word for word.
@@ -101,7 +102,8 @@ class Completion:
                 errors.UNAUTHORIZED,
                 errors.NOT_FOUND,
             )
-            self._conversations.ended(recognised.exchange, "", "refused" if final else "provider_failed", "")
+            outcome = "refused" if final else "provider_failed"
+            self._conversations.ended(recognised.exchange, "", outcome, "", said=False)
             raise
 
     def _recognise(self, call: Call, request: ChatRequest, understanding: Understanding) -> Recognised:
@@ -109,7 +111,7 @@ class Completion:
         asked = conversations.Request(
             caller=conversations.caller(call.request_headers, call.peer),
             stated=conversations.identify(call.request_headers, call.base_url_session),
-            body=blake2b(call.body, digest_size=8).digest(),
+            body=hash(call.body),
             resent=call.request_headers.get(RETRY_COUNT, "0") not in ("0", ""),
             purpose=understanding.purpose,
             turns=request.turns,
@@ -120,7 +122,6 @@ class Completion:
             files={file.name: file.digest for file in understanding.files},
         )
         recognised = self._conversations.recognise(asked, call.started, f"conv_{uuid.uuid4().hex}")
-        self._outcomes.fared(recognised.verdicts)
         call.headers |= {
             "x-router-purpose": understanding.purpose,
             "x-router-conversation-id": recognised.conversation_id,
@@ -131,27 +132,40 @@ class Completion:
     async def _answer(
         self, call: Call, request: ChatRequest, understanding: Understanding, recognised: Recognised
     ) -> Reply:
-        question = self._routing.question(request, understanding, recognised)
+        tenant = conversations.tenant(call.request_headers)
+        question = self._routing.question(request, understanding, recognised, tenant)
         decision = await self._routing.decide(question)
-        self._conversations.decided(recognised.exchange, decision.id, decision.made_by_router)
+        self._outcomes.fared(self._conversations.decided(recognised, decision.id, decision.made_by_router))
         call.headers |= {
             "x-router-decision-id": header_value(decision.id),
             "x-router-model": header_value(decision.ranking[0]),
             "x-router-source": decision.source,
             "x-router-reason": header_value(decision.reason),
         }
+        try:
+            return await self._deliver(call, request, question, decision, recognised)
+        except asyncio.CancelledError:
+            # The client left before the first byte, so nothing relayed tells of it.
+            served = call.headers.get("x-served-model", decision.ranking[0])
+            self._outcomes.delivered(call, decision, served, "interrupted", Usage(), 0)
+            raise
+
+    async def _deliver(
+        self, call: Call, request: ChatRequest, question: Question, decision: Decision, recognised: Recognised
+    ) -> Reply:
         limit = self._limits.first_byte if request.stream else self._limits.answer
         plan = portkey_config.plan(decision.ranking, self._providers, request.fields, limit)
         upstream, served = await self._dispatch(call, question, decision, plan, limit * len(plan.models) + 1)
         call.headers |= relay.passed_headers(upstream)
+        exchange, begun = recognised.exchange, recognised.request.begun
         delivery = _Delivery(
-            self._outcomes, self._conversations, call, decision, served, recognised.exchange, request.input_tokens
+            self._outcomes, self._conversations, call, decision, served, exchange, begun, request.input_tokens
         )
         if request.stream and upstream.content_type == relay.EVENT_STREAM:
             return Reply(relay.EVENT_STREAM, call.headers, stream=relay.stream(upstream, served, delivery))
         if request.stream:
             upstream.close()
-            delivery.finished("provider_failed", Usage(), 0, "")
+            delivery.finished("provider_failed", Usage(), 0, Said())
             raise errors.bad_upstream_response(upstream.content_type or "an unnamed media type")
         return Reply(relay.JSON, call.headers, body=await relay.whole(upstream, served, delivery))
 

@@ -21,7 +21,10 @@ class PreviousReply:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the router is told of a request; exactly one of profile and model is set."""
+    """What the router is told of a request; exactly one of profile and model is set.
+
+    `tenant`: whose request it is, empty where nobody says.
+    """
 
     purpose: str
     edit_format: str
@@ -38,6 +41,7 @@ class Question:
     continuation: bool = False
     profile: str = ""
     model: str = ""
+    tenant: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 

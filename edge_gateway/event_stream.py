@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from operator import attrgetter
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,6 +31,13 @@ class Usage:
     estimated: bool = False
 
 
+class Said(NamedTuple):
+    """What a reply said: its text, and whether it held anything at all, such as the call of a tool."""
+
+    text: str = ""
+    anything: bool = False
+
+
 class _Details(msgspec.Struct):
     cached_tokens: int | None = None
 
@@ -40,11 +48,26 @@ class _Usage(msgspec.Struct):
     prompt_tokens_details: _Details | None = None
 
 
+class _Message(msgspec.Struct):
+    """One message, or a piece of one: its text, and what else may be said."""
+
+    content: str | None = None
+    refusal: msgspec.Raw = msgspec.Raw()
+    tool_calls: msgspec.Raw = msgspec.Raw()
+    function_call: msgspec.Raw = msgspec.Raw()
+    audio: msgspec.Raw = msgspec.Raw()
+    images: msgspec.Raw = msgspec.Raw()
+    reasoning: msgspec.Raw = msgspec.Raw()
+    reasoning_content: msgspec.Raw = msgspec.Raw()
+    reasoning_details: msgspec.Raw = msgspec.Raw()
+    thinking_blocks: msgspec.Raw = msgspec.Raw()
+
+
 class _Choice(msgspec.Struct):
-    # Loosely typed: what a provider puts here in its own way must not hide that the answer is complete.
-    index: Any = 0
-    delta: Any = None
-    message: Any = None
+    # Unread: what a provider puts here in its own way must not hide that the answer is complete.
+    index: msgspec.Raw = msgspec.Raw()
+    delta: msgspec.Raw = msgspec.Raw()
+    message: msgspec.Raw = msgspec.Raw()
     finish_reason: str | None = None
 
 
@@ -56,10 +79,15 @@ class _Chunk(msgspec.Struct):
 
 _chunk = msgspec.json.Decoder(_Chunk)
 _usage = msgspec.json.Decoder(_Usage)
+_message = msgspec.json.Decoder(_Message)
+_BESIDE_TEXT = attrgetter(*_Message.__struct_fields__[1:])
+# A provider's bytes may be no UTF-8, hold numbers beyond Python's, or be nested without end.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
 # What some providers send where others leave the error out.
 _NO_ERROR = (b"", b"null", b"{}", b'""', b"false")
 # Of several answers Aider and most others read the first.
-_FIRST = (0, None)
+_FIRST = (b"", b"0", b"null")
+_NOTHING = (b"", b"null", b'""', b"[]", b"{}", b"false")
 # What the contract's counters hold.
 _MOST_TOKENS = 2**32 - 1
 
@@ -77,6 +105,7 @@ class StreamObserver:
         self.failed = False
         self.usage = Usage()
         self._pieces: list[str] = []
+        self._anything = False
         self._held: list[bytes] = []
         self._size = 0
 
@@ -91,9 +120,9 @@ class StreamObserver:
         return self.finished or self.failed
 
     @property
-    def text(self) -> str:
-        """The reply's text as far as it has come."""
-        return "".join(self._pieces)
+    def said(self) -> Said:
+        """What the reply has said so far."""
+        return Said("".join(self._pieces), self._anything)
 
     def feed(self, chunk: bytes) -> bytes:
         """Take bytes as they came; give back those to relay now. EventTooLarge when no event ends."""
@@ -133,7 +162,7 @@ class StreamObserver:
                 continue
             try:
                 chunk = _chunk.decode(data)
-            except msgspec.DecodeError:
+            except _UNREADABLE:
                 # Not ours to judge: an extension, or several lines of one event; it is relayed all the same.
                 continue
             self._note(chunk)
@@ -144,9 +173,11 @@ class StreamObserver:
         for choice in chunk.choices or ():
             if choice.finish_reason:
                 self.finish_reason = choice.finish_reason
-            piece = _content(choice.delta) if choice.index in _FIRST else ""
-            if piece and len(self._pieces) < MAX_PIECES:
-                self._pieces.append(piece)
+            if len(self._pieces) < MAX_PIECES:
+                said = _said(choice, choice.delta)
+                self._anything = self._anything or said.anything
+                if said.text:
+                    self._pieces.append(said.text)
         if usage := _read_usage(chunk.usage):
             self.usage = usage
 
@@ -157,28 +188,36 @@ def usage_of(body: bytes) -> Usage | None:
     return found[0] if found else None
 
 
-def read_plain(body: bytes) -> tuple[Usage, str] | None:
-    """The usage and the text of a plain (unstreamed) completion; None when the bytes are none at all."""
+def read_plain(body: bytes) -> tuple[Usage, Said] | None:
+    """The usage and what is said in a plain (unstreamed) completion; None when the bytes are none at all."""
     try:
         chunk = _chunk.decode(body)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return None
     if chunk.choices is None:
         return None
-    text = next((_content(choice.message) for choice in chunk.choices if choice.index in _FIRST), "")
-    return _read_usage(chunk.usage) or Usage(), text
+    said = [_said(choice, choice.message) for choice in chunk.choices]
+    text = next((one.text for one in said if one.text), "")
+    return _read_usage(chunk.usage) or Usage(), Said(text, any(one.anything for one in said))
 
 
-def _content(message: Any) -> str:
-    content = message.get("content") if isinstance(message, dict) else None
-    return content if isinstance(content, str) else ""
+def _said(choice: _Choice, message: msgspec.Raw) -> Said:
+    """What one message, or a piece of one, says; what cannot be read says something, but nothing known."""
+    if bytes(message) in _NOTHING:
+        return Said()
+    try:
+        found = _message.decode(message)
+    except _UNREADABLE:
+        return Said(anything=True)
+    text = (found.content or "") if bytes(choice.index) in _FIRST else ""
+    return Said(text, bool(found.content) or any(bytes(held) not in _NOTHING for held in _BESIDE_TEXT(found)))
 
 
 def _read_usage(raw: msgspec.Raw) -> Usage | None:
     """The provider's count in our words, what it left out as 0; None when it gave none that can be read."""
     try:
         usage = _usage.decode(raw)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return None
     details = usage.prompt_tokens_details
     return Usage(

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from edge_gateway import errors
 from edge_gateway.call import header_value
-from edge_gateway.event_stream import EventTooLarge, StreamObserver, Usage, read_plain
+from edge_gateway.event_stream import EventTooLarge, Said, StreamObserver, Usage, read_plain
 from edge_gateway.portkey import BrokenOff, Stalled, Upstream
 
 EVENT_STREAM, JSON = "text/event-stream", "application/json"
@@ -20,10 +20,10 @@ PASSED_PREFIX = "x-ratelimit-"
 class Listener(Protocol):
     """Who is told of an answer on its way."""
 
-    def heard(self, text: str) -> None:
+    def heard(self, said: Said) -> None:
         """The reply is whole, and its last bytes are about to go out."""
 
-    def finished(self, outcome: str, usage: Usage, first_byte: float, text: str) -> None:
+    def finished(self, outcome: str, usage: Usage, first_byte: float, said: Said) -> None:
         """The answer has ended; called once. `first_byte`: when it came (time.monotonic()), 0 if none did."""
 
 
@@ -45,15 +45,15 @@ async def whole(upstream: Upstream, served: str, listener: Listener) -> bytes:
         if found is None:
             raise errors.bad_upstream_response("JSON that is no completion")
     except (BrokenOff, Stalled):
-        listener.finished("provider_failed", Usage(), 0, "")
+        listener.finished("provider_failed", Usage(), 0, Said())
         raise errors.stream_truncated(served) from None
     except errors.GatewayError:
-        listener.finished("provider_failed", Usage(), 0, "")
+        listener.finished("provider_failed", Usage(), 0, Said())
         raise
     finally:
         upstream.close()
-    usage, text = found
-    listener.finished("completed", usage, 0, text)
+    usage, said = found
+    listener.finished("completed", usage, 0, said)
     return body
 
 
@@ -70,7 +70,7 @@ async def stream(upstream: Upstream, served: str, listener: Listener) -> AsyncIt
             if observer.finished and not heard:
                 # A client that has read the end may ask again before this connection is closed.
                 heard = True
-                listener.heard(observer.text)
+                listener.heard(observer.said)
             if relayed:
                 yield relayed
         if rest := observer.rest():
@@ -90,4 +90,4 @@ async def stream(upstream: Upstream, served: str, listener: Listener) -> AsyncIt
         upstream.close()
         # Without an outcome the client left; where the reply was whole by then, it has it.
         left = "completed" if observer.finished and not observer.failed else "interrupted"
-        listener.finished(outcome or left, observer.usage, first_byte, observer.text)
+        listener.finished(outcome or left, observer.usage, first_byte, observer.said)

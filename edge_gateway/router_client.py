@@ -26,6 +26,8 @@ HEDGE_AFTER, TRIES = 0.3, 6
 # Seconds within which a refusal counts as given at once, gRPC's own retries included.
 AT_ONCE = 0.15
 _LOST = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
+# What RouterUnavailable says where no router answered.
+ABSENT = tuple(status.name for status in _LOST)
 # Waits that were measured: a dead replica is noticed in about a second, a new one is used within a few.
 _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.lb_policy_name", "round_robin"),
@@ -241,6 +243,7 @@ def _write(question: Question) -> pb.SelectModelRequest:
             consecutive_failures=previous.failures,
         ),
         continuation=question.continuation,
+        tenant=question.tenant,
         metadata=question.metadata,
     )
     if question.model:

@@ -41,7 +41,9 @@ class Routing:
         """The profiles a client may ask for, as far as they are known here."""
         return list(self._router.offer.profiles or self._default_order)
 
-    def question(self, request: ChatRequest, understanding: Understanding, recognised: Recognised) -> Question:
+    def question(
+        self, request: ChatRequest, understanding: Understanding, recognised: Recognised, tenant: str
+    ) -> Question:
         """What to ask the router; a 404 when a model of an unreachable provider is asked for by name."""
         named = "/" in request.model
         if not _MODEL_NAME.fullmatch(request.model):
@@ -64,6 +66,7 @@ class Routing:
             previous=PreviousReply(previous.outcome, previous.model, previous.decision_id, previous.failures),
             prefix_tokens=min(int(previous.prefix_characters / CHARACTERS_PER_TOKEN), request.input_tokens),
             continuation=understanding.continuation,
+            tenant=tenant,
             metadata=_metadata(understanding, recognised),
             profile="" if named else request.model,
             model=request.model if named else "",

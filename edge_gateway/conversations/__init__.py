@@ -5,9 +5,9 @@ digests are kept, for each caller apart, in the memory of this process. Behind s
 conversations, or let the balancer send a key's requests to the same edge; else a conversation is merely not recognised.
 """
 
-from edge_gateway.conversations.identity import caller, identify
+from edge_gateway.conversations.identity import caller, identify, tenant
 from edge_gateway.conversations.memory import Exchange, Verdict
 from edge_gateway.conversations.recognition import Conversations, Recognised
 from edge_gateway.conversations.request import Request, Turn
 
-__all__ = ["Conversations", "Exchange", "Recognised", "Request", "Turn", "Verdict", "caller", "identify"]
+__all__ = ["Conversations", "Exchange", "Recognised", "Request", "Turn", "Verdict", "caller", "identify", "tenant"]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
+from itertools import islice
 
 from edge_gateway.conversations.digests import Fingerprint, digest
 from edge_gateway.conversations.memory import By, Conversation, Exchange, Memory, State
-from edge_gateway.conversations.request import TALKING, Request, Turn
+from edge_gateway.conversations.request import TALKING, Request
 from edge_gateway.conversations.traces import MOST, Trace, traces
 
 # An only exchange of fewer characters that is not its conversation's latest may be anybody's, and so may a short beginning.
 TELLING = 64
-_RULES = ("system", "developer")
+# Of more exchanges than that, all of which a reply may be from, none is meant.
+MOST_ALIKE = 64
 
 # The exchanges of one conversation that a request shows, by the position of the trace that shows them, latest first.
 Evidence = dict[int, Exchange]
@@ -23,15 +24,15 @@ Evidence = dict[int, Exchange]
 class Link:
     """Where a request belongs, and by what that was recognised.
 
-    `reply`: the latest reply it shows, where that is one of the conversation's, and `shown`: how it shows it. `begun`: the
-    exchange whose reply is to be continued; `plan`: the architect's exchange that an editor carries out. `evidence`: how
-    many of the conversation's exchanges it shows.
+    `latest`: the latest reply it shows, `reply`: the exchange that it is from, where that is one of the conversation's.
+    `begun`: the exchange whose reply is to be continued; `plan`: the architect's exchange that an editor carries out.
+    `evidence`: how many of the conversation's exchanges it shows.
     """
 
     conversation: Conversation | None = None
     by: str = "new"
     reply: Exchange | None = None
-    shown: Trace | None = None
+    latest: Trace | None = None
     begun: Exchange | None = None
     plan: Exchange | None = None
     evidence: int = 0
@@ -39,9 +40,9 @@ class Link:
 
 def retried(request: Request, memory: Memory) -> Exchange | None:
     """The exchange that this very request was sent for before, where its client cannot have used the reply."""
-    for exchange in memory.find(request.caller, By.BODY, request.body):
-        silent = exchange.state is State.COMPLETED and exchange.silent
-        unusable = silent or exchange.state in (State.FAILED, State.INTERRUPTED)
+    for exchange in memory.find(request.caller, (By.BODY, request.body)):
+        empty = exchange.state is State.COMPLETED and not exchange.whole
+        unusable = empty or exchange.state in (State.FAILED, State.INTERRUPTED)
         if (unusable or request.resent) and request.stated in ("", exchange.conversation.id):
             return exchange
     return None
@@ -60,35 +61,25 @@ def link(request: Request, memory: Memory) -> Link:
     if request.stated:
         found = {conversation: held for conversation, held in found.items() if conversation.id == request.stated}
     chosen = _choose(request, [trace for trace, _ in shown], found)
+    held = found[chosen] if chosen else {}
+    reply, latest = _latest_reply([trace for trace, _ in shown], held)
     if chosen is None:
-        return Link(by="explicit" if request.stated else "new")
-    held = found[chosen]
-    reply, shows = _latest_reply([trace for trace, _ in shown], held)
+        return Link(by="explicit" if request.stated else "new", latest=latest)
     plans = [exchange for position, exchange in held.items() if shown[position][0].by == "architect"]
     return Link(
         chosen,
         "explicit" if request.stated else _by(request, shown[min(held)][0]),
         reply,
-        shows,
+        latest,
         next((exchange for position, exchange in held.items() if shown[position][0].begun), None),
         plans[0] if plans else reply.plan if reply else None,
         len(held),
     )
 
 
-def chain(turns: Sequence[Turn]) -> list[bytes]:
-    """For each turn a digest of all up to it, rules left out."""
-    state, found = blake2b(digest_size=8), []
-    for turn in turns:
-        if turn.role not in _RULES:
-            state.update(digest(turn.role, turn.text))
-        found.append(state.digest())
-    return found
-
-
-def ends(request: Request) -> list[bytes]:
+def ends(request: Request) -> list[int]:
     """Digests of a request's turns as a later request of the conversation may begin: all of them, or without the question."""
-    chained = chain(request.turns)
+    chained = request.chain
     before = request.question - 1
     return [chained[-1], chained[before]] if request.purpose == "code" and before > 0 else [chained[-1]]
 
@@ -100,36 +91,42 @@ def _shown(request: Request, memory: Memory) -> Iterator[tuple[Trace, list[Excha
         return
     if request.purpose == "cache_ping":
         # Aider repeats its latest request, with the question or without, to keep the provider's cache warm.
-        same = memory.find(request.caller, By.TURNS, chain(request.turns)[-1])
-        yield Trace("", "", by="code", aside=True), [exchange for exchange in same if exchange.purpose == "code"]
+        same = memory.find(request.caller, (By.TURNS, request.chain[-1]))
+        yield Trace("", "", by="code", aside=True), _few(e for e in same if e.purpose == "code")
     for trace in traces(request):
         whole = trace.reply and not trace.cut
-        found = memory.find(request.caller, By.REPLY, digest(trace.reply)) if whole else []
+        found = memory.find(request.caller, (By.REPLY, digest(trace.reply))) if whole else []
         known = bool(found)
         if not known and trace.asked and (not whole or len(trace.reply) >= TELLING):
             # The client may have got less than was relayed, by its user's doing or not, or nothing at all.
-            found = memory.find(request.caller, By.USER, digest(trace.asked))
-        yield trace, _fitting(found, trace, known=known) if found else []
+            found = memory.find(request.caller, (By.USER, digest(trace.asked)))
+        yield trace, _few(_fitting(found, trace, known=known)) if found else []
 
 
 def _grown(request: Request, memory: Memory) -> Iterator[tuple[Trace, list[Exchange]]]:
     """The same for a client whose requests only grow: all up to a reply was a request, word for word."""
-    chained = chain(request.turns)
-    replies = [position for position, turn in enumerate(request.turns) if position and turn.role == "assistant"]
-    for position in reversed(replies[-MOST:]):
-        reply = request.turns[position].text.strip()
-        found = [e for e in memory.find(request.caller, By.TURNS, chained[position - 1]) if e.purpose == "chat"]
+    positions = range(len(request.turns) - 1, 0, -1)
+    replies = islice((position for position in positions if request.turns[position].role == "assistant"), MOST)
+    for position in replies:
+        reply, before = request.turns[position].text.strip(), (By.TURNS, request.chain[position - 1])
         if reply:
-            same = memory.find(request.caller, By.REPLY, digest(reply)) if found else []
-            yield Trace("", reply, by="chat"), [exchange for exchange in found if exchange in same]
+            # Many an opening is the same word for word, so the reply counts before any is given up as one of too many.
+            found = memory.find(request.caller, before, (By.REPLY, digest(reply)))
         else:
-            yield Trace("", "", by="chat"), [exchange for exchange in found if exchange.silent]
+            found = [exchange for exchange in memory.find(request.caller, before) if exchange.silent]
+        yield Trace("", reply, by="chat"), _few(e for e in found if e.purpose == "chat")
 
 
-def _fitting(exchanges: Sequence[Exchange], trace: Trace, *, known: bool) -> list[Exchange]:
+def _few(exchanges: Iterable[Exchange]) -> list[Exchange]:
+    found = list(islice(exchanges, MOST_ALIKE + 1))
+    return found if len(found) <= MOST_ALIKE else []
+
+
+def _fitting(exchanges: Sequence[Exchange], trace: Trace, *, known: bool) -> Iterator[Exchange]:
     """Those that the trace, by all it shows, may be of; `known`: they are known to have given just this reply."""
     if trace.by:
-        return [exchange for exchange in exchanges if exchange.purpose == trace.by]
+        yield from (exchange for exchange in exchanges if exchange.purpose == trace.by)
+        return
     asked, reply = Fingerprint.of(trace.asked), Fingerprint.of(trace.reply)
 
     def fits(exchange: Exchange) -> bool:
@@ -141,7 +138,7 @@ def _fitting(exchanges: Sequence[Exchange], trace: Trace, *, known: bool) -> lis
             return exchange.state is not State.PENDING and exchange.silent
         return exchange.reply.begins_with(reply) if exchange.reply else trace.cut
 
-    return [exchange for exchange in exchanges if fits(exchange)]
+    yield from filter(fits, exchanges)
 
 
 def _choose(request: Request, shown: Sequence[Trace], found: dict[Conversation, Evidence]) -> Conversation | None:
@@ -174,14 +171,12 @@ def _choose(request: Request, shown: Sequence[Trace], found: dict[Conversation, 
 
 
 def _latest_reply(shown: Sequence[Trace], held: Evidence) -> tuple[Exchange | None, Trace | None]:
-    """The conversation's exchange that the latest of the replies comes from; none when that one is not known."""
+    """The latest of the replies, and the conversation's exchange that it comes from, where that is known."""
     for position, trace in enumerate(shown):
         if trace.begun or trace.aside:
             continue
-        if position in held:
-            return held[position], trace
-        if trace.reply or trace.cut:
-            break
+        if position in held or trace.reply or trace.cut:
+            return held.get(position), trace
         # Something was said that nobody answered, such as a command's output.
     return None, None
 

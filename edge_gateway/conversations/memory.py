@@ -6,14 +6,13 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from hashlib import blake2b
 
 from edge_gateway.conversations.digests import Fingerprint
 
 # Exchanges remembered of one conversation, the summaries among them where there are others, and those with their files.
 KEPT, SUMMARIES, WITH_FILES = 8, 2, 3
-# Exchanges that one key may lead to.
-MOST_ALIKE = 64
+# Of requests sent side by side more are remembered than that, because their replies are still to come.
+MOST_SIDE_BY_SIDE = 32
 _NO_FILES: Mapping[str, bytes] = {}
 
 
@@ -61,42 +60,53 @@ class Previous:
 class Exchange:
     """A request and its reply.
 
-    `files`: the chat's files then. `told`: the outcomes already reported. `plan`: the architect's exchange that this one
-    carries out. `edited`: the files that git shows changed by the reply. `begun`: the reply's beginning, that the client
-    sent along. `keys`: what it is found by; `fleeting`: what of that only until the conversation has moved on.
+    `files`: the chat's files then. `said`: the reply held something, if no text. `told`: the outcomes already reported.
+    `plan`: the architect's exchange that this one carries out. `edited`: the files that git shows changed by the reply.
+    `keys`: what it is found by; `fleeting`: what of that only until the conversation has moved on. `used`: when a request
+    last showed it.
     """
 
     conversation: Conversation
     purpose: str
     asked: Fingerprint
-    system: bytes
+    system: int
     files: Mapping[str, bytes]
+    used: float
     previous: Previous = Previous()
     state: State = State.PENDING
     decision_id: str = ""
     served: str = ""
     reported: bool = False
     reply: Fingerprint | None = None
+    said: bool = False
     told: tuple[str, ...] = ()
     failed: bool = False
     plan: Exchange | None = None
     edited: tuple[str, ...] = ()
-    begun: str = ""
     keys: tuple[int, ...] = ()
     fleeting: tuple[int, ...] = ()
 
     @property
     def silent(self) -> bool:
-        """Whether the reply held no text."""
+        """Whether the reply held no text; it may have called a tool."""
         return self.reply is None or self.reply.length == 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether there is a whole reply, with something in it."""
+        return self.state is State.COMPLETED and (self.said or not self.silent)
 
 
 @dataclass(slots=True, eq=False)
 class Edit:
-    """An applied edit: the files it changed as they were before, and whether they have been seen to differ since."""
+    """An applied edit: the files it changed as they were before, and whether they have been seen to differ since.
+
+    `certain`: git shows that it changed them, or nothing else can have been changed.
+    """
 
     exchange: Exchange
     before: Mapping[str, bytes]
+    certain: bool = True
     differed: bool = False
 
 
@@ -127,13 +137,16 @@ class Memory:
     def __len__(self) -> int:
         return len(self._conversations)
 
-    def conversation(self, caller: bytes, name: str, now: float) -> Conversation:
-        """The caller's conversation of that id, begun if need be; it becomes the most recently used."""
-        found = self._conversations.get((caller, name))
-        if found is None:
-            found = self._conversations[caller, name] = Conversation(caller, name, now)
-        self._conversations.move_to_end((caller, name))
-        found.used = now
+    def named(self, caller: bytes, name: str) -> Conversation | None:
+        """The caller's conversation of that id."""
+        return self._conversations.get((caller, name))
+
+    def keep(self, conversation: Conversation, now: float) -> Conversation:
+        """Remember a conversation as the most recently used; the one remembered, should it have been begun twice."""
+        name = (conversation.caller, conversation.id)
+        kept = self._conversations.setdefault(name, conversation)
+        self._conversations.move_to_end(name)
+        kept.used = now
         while self._conversations:
             key, oldest = next(iter(self._conversations.items()))
             if len(self._conversations) <= self._most and now - oldest.used <= self._idle_seconds:
@@ -141,20 +154,19 @@ class Memory:
             del self._conversations[key]
             for exchange in oldest.exchanges:
                 self._forget_keys(exchange)
-        return found
+        return kept
 
     def begin(self, exchange: Exchange) -> None:
         """Remember an exchange as its conversation's latest."""
         exchanges = exchange.conversation.exchanges
         exchanges.append(exchange)
-        while len(exchanges) > KEPT:
-            summaries = [other for other in exchanges if other.purpose == "summary"]
-            self.forget(summaries[0] if len(summaries) > SUMMARIES else exchanges[0])
+        while len(exchanges) > KEPT and (dispensable := _dispensable(exchanges)):
+            self.forget(dispensable)
 
     def move_on(self, conversation: Conversation) -> None:
         """The user has asked for more: of what was completed before only what a history shows is still needed."""
         for exchange in conversation.exchanges:
-            if exchange.state is State.COMPLETED and not exchange.silent:
+            if exchange.whole:
                 self._release(exchange, exchange.fleeting)
                 exchange.fleeting = ()
         for exchange in conversation.exchanges[:-WITH_FILES]:
@@ -166,13 +178,13 @@ class Memory:
         if exchange in exchange.conversation.exchanges:
             exchange.conversation.exchanges.remove(exchange)
 
-    def index(self, exchange: Exchange, by: By, digest: bytes, *, fleeting: bool = False) -> None:
-        """Let an exchange be found; nothing when its conversation has been forgotten meanwhile."""
+    def index(self, exchange: Exchange, by: By, digest: int, *, fleeting: bool = False) -> None:
+        """Let an exchange be found; nothing when it or its conversation has been forgotten meanwhile."""
         conversation = exchange.conversation
         key = _key(conversation.caller, by, digest)
         if key in exchange.keys or key in exchange.fleeting or exchange not in conversation.exchanges:
             return
-        if self._conversations.get((conversation.caller, conversation.id)) is not conversation:
+        if self.named(conversation.caller, conversation.id) is not conversation:
             return
         if fleeting:
             exchange.fleeting = (*exchange.fleeting, key)
@@ -184,13 +196,20 @@ class Memory:
         elif alike is not exchange:
             self._exchanges[key] = [alike, exchange]
 
-    def find(self, caller: bytes, by: By, digest: bytes) -> list[Exchange]:
-        """The caller's exchanges that are found by it, latest first; none when there are too many to tell apart."""
-        found = self._exchanges.get(_key(caller, by, digest), [])
-        alike = found if isinstance(found, list) else [found]
-        if len(alike) > MOST_ALIKE:
-            return []
-        return [exchange for exchange in reversed(alike) if exchange.conversation.caller == caller]
+    def find(self, caller: bytes, *wanted: tuple[By, int]) -> list[Exchange]:
+        """The caller's exchanges that are found by all of these, latest first."""
+        keys = [_key(caller, by, digest) for by, digest in wanted]
+        fewest = min((self._alike(key) for key in keys), key=len)
+        return [
+            exchange
+            for exchange in reversed(fewest)
+            if exchange.conversation.caller == caller
+            and all(key in exchange.keys or key in exchange.fleeting for key in keys)
+        ]
+
+    def _alike(self, key: int) -> list[Exchange]:
+        found = self._exchanges.get(key, [])
+        return found if isinstance(found, list) else [found]
 
     def _forget_keys(self, exchange: Exchange) -> None:
         self._release(exchange, exchange.keys + exchange.fleeting)
@@ -207,5 +226,18 @@ class Memory:
                     del self._exchanges[key]
 
 
-def _key(caller: bytes, by: By, digest: bytes) -> int:
-    return int.from_bytes(blake2b(caller + digest, digest_size=8, person=by.encode()).digest())
+def _dispensable(exchanges: list[Exchange]) -> Exchange | None:
+    """Which exchange to forget next: not one whose reply is to come, while there are not too many of those."""
+    summaries = [exchange for exchange in exchanges if exchange.purpose == "summary"]
+    if len(summaries) > SUMMARIES:
+        return summaries[0]
+    # Not the one that was shown last: others may go on from it as well.
+    ended = sorted((e for e in exchanges[:-1] if e.state is not State.PENDING), key=lambda exchange: exchange.used)
+    if len(ended) > 1:
+        return ended[0]
+    pending = (exchange for exchange in exchanges if exchange.state is State.PENDING)
+    return next(pending) if len(exchanges) > MOST_SIDE_BY_SIDE else None
+
+
+def _key(caller: bytes, by: By, digest: int) -> int:
+    return hash((caller, by, digest))

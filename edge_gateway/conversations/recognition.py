@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from edge_gateway.conversations import linking, verdicts
 from edge_gateway.conversations.digests import Fingerprint, common, digest, each
-from edge_gateway.conversations.linking import Link
 from edge_gateway.conversations.memory import By, Conversation, Exchange, Memory, Previous, State, Verdict
 from edge_gateway.conversations.request import TALKING, Request
-from edge_gateway.conversations.traces import committed_files
+from edge_gateway.conversations.verdicts import Finding
 
 # Turns whose digests are kept, and purposes of which they are: a prompt cache forgets the rest before we do.
 MOST_TURNS, MOST_PURPOSES = 256, 3
@@ -19,18 +18,24 @@ _THOUGHTS_END = "</think>"
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """What is known of a request's past.
+    """What is known of a request's past; nothing of it is remembered before the request has its decision.
 
     `linked`: by what it was recognised, `new` when it was not. `previous`: the reply it tells of, as far as known.
-    `verdicts`: what is now known of earlier replies and was not before.
+    `exchange`: what is to be remembered of the request. `again`: the exchange it was sent for before.
     """
 
+    request: Request
     conversation_id: str
     linked: str
-    retry: bool
     previous: Previous
     exchange: Exchange
-    verdicts: tuple[Verdict, ...] = ()
+    finding: Finding
+    again: Exchange | None = None
+
+    @property
+    def retry(self) -> bool:
+        """Whether the client has sent the very same before."""
+        return self.again is not None
 
 
 class Conversations:
@@ -47,78 +52,67 @@ class Conversations:
         """Find the request's conversation, or begin one under `new_id`, and what the request tells of earlier replies."""
         again = linking.retried(request, self._memory)
         if again is not None:
-            return self._repeat(request, again, now)
+            linked = "explicit" if request.stated else "retry"
+            exchange = Exchange(
+                again.conversation, again.purpose, again.asked, again.system, again.files, now, again.previous,
+                plan=again.plan,
+            )  # fmt: skip
+            return Recognised(request, again.conversation.id, linked, again.previous, exchange, Finding(), again)
         link = linking.link(request, self._memory)
-        found = link.conversation
-        conversation = self._memory.conversation(request.caller, found.id if found else request.stated or new_id, now)
-        sent = each(turn.text for turn in request.turns[:MOST_TURNS])
-        previous, told = self._hear(request, conversation, link, sent)
-        exchange = Exchange(
-            conversation,
-            request.purpose,
-            Fingerprint.of(request.asked),
-            _system(request, conversation),
-            _shared(request.files, conversation),
-            previous,
-            plan=link.plan,
-            begun=request.begun,
-        )
+        name = request.stated or new_id
+        conversation = link.conversation or self._memory.named(request.caller, name)
+        conversation = conversation or Conversation(request.caller, name, now)
+        finding = verdicts.find(request, conversation, link)
+        previous = _previous(request, conversation, finding)
+        asked, system = Fingerprint.of(request.asked), _system(request, conversation)
+        files = _shared(request.files, conversation)
+        exchange = Exchange(conversation, request.purpose, asked, system, files, now, previous, plan=link.plan)
+        if link.reply is not None:
+            link.reply.used = now
+        return Recognised(request, conversation.id, link.by, previous, exchange, finding)
+
+    def decided(self, recognised: Recognised, decision_id: str, reported: bool) -> tuple[Verdict, ...]:
+        """The request has a decision; whether the router made it and so is told of its outcome.
+
+        From now on the request is remembered. Returned is what is now known of earlier replies and was not before.
+        """
+        exchange, request = recognised.exchange, recognised.request
+        exchange.decision_id, exchange.reported = decision_id, reported
+        # Another request of a new conversation may have been quicker.
+        conversation = exchange.conversation = self._memory.keep(exchange.conversation, exchange.used)
+        if recognised.again is not None:
+            self._memory.forget(recognised.again)
+        told = verdicts.settle(recognised.finding, request, conversation) if recognised.again is None else ()
         self._remember(request, exchange)
         if request.purpose in TALKING:
             # The latest purposes last in the dictionary, so that the first is the one to go.
             conversation.sent.pop(request.purpose, None)
-            conversation.sent[request.purpose] = sent
+            conversation.sent[request.purpose] = _sent(request)
             while len(conversation.sent) > MOST_PURPOSES:
                 del conversation.sent[next(iter(conversation.sent))]
-        return Recognised(conversation.id, link.by, False, previous, exchange, told)
+        return told
 
-    def decided(self, exchange: Exchange, decision_id: str, reported: bool) -> None:
-        """The request's decision, and whether the router made it and so is told of its outcome."""
-        exchange.decision_id, exchange.reported = decision_id, reported
+    def heard(self, exchange: Exchange, served: str, text: str, *, said: bool) -> None:
+        """The reply is whole, though its last bytes may not have gone out: the next request may come with them.
 
-    def heard(self, exchange: Exchange, served: str, text: str) -> None:
-        """The reply is whole, though its last bytes may not have gone out: the next request may come with them."""
-        exchange.state, exchange.served = State.COMPLETED, served
+        `text`: all of it, with the beginning that the client may have sent along; `said`: it held something, if no text.
+        """
+        exchange.state, exchange.served, exchange.said = State.COMPLETED, served, said
         self._read(exchange, text)
 
-    def ended(self, exchange: Exchange, served: str, outcome: str, text: str) -> None:
+    def ended(self, exchange: Exchange, served: str, outcome: str, text: str, *, said: bool) -> None:
         """The delivery has ended: `completed`, `interrupted`, `refused`, or failed; `text` is what was relayed."""
-        exchange.served = served
+        exchange.served, exchange.said = served, said
         ends = {"completed": State.COMPLETED, "interrupted": State.INTERRUPTED, "refused": State.REFUSED}
         exchange.state = ends.get(outcome, State.FAILED)
         if exchange.state is State.INTERRUPTED:
             exchange.told = (*exchange.told, "interrupted")
         self._read(exchange, text)
-        if exchange.state is State.COMPLETED and not exchange.silent:
-            exchange.previous, exchange.begun = Previous(), ""
+        if exchange.whole:
+            exchange.previous = Previous()
             if exchange.purpose in ("commit", "cache_ping"):
                 # Nothing refers to these replies.
                 self._memory.forget(exchange)
-
-    def _repeat(self, request: Request, again: Exchange, now: float) -> Recognised:
-        conversation = self._memory.conversation(request.caller, again.conversation.id, now)
-        exchange = Exchange(
-            conversation, again.purpose, again.asked, again.system, again.files, again.previous,
-            plan=again.plan, begun=request.begun,
-        )  # fmt: skip
-        self._memory.forget(again)
-        self._remember(request, exchange)
-        return Recognised(conversation.id, "explicit" if request.stated else "retry", True, again.previous, exchange)
-
-    def _hear(
-        self, request: Request, conversation: Conversation, link: Link, sent: bytes
-    ) -> tuple[Previous, tuple[Verdict, ...]]:
-        if request.purpose == "commit":
-            return Previous(), verdicts.committed(link.reply, committed_files(request))
-        if request.purpose not in TALKING:
-            return Previous(), ()
-        outcome, about = verdicts.outcome(request, conversation, link)
-        told = verdicts.tell(about, outcome)
-        failures = verdicts.count(request, conversation, about, outcome)
-        shared = common(conversation.sent.get(request.purpose, b""), sent)
-        characters = sum(len(turn.text) for turn in request.turns[:shared])
-        model, decision_id = (about.served, about.decision_id) if about else ("", "")
-        return Previous(outcome, failures, model, decision_id, characters), told
 
     def _remember(self, request: Request, exchange: Exchange) -> None:
         if request.purpose in TALKING:
@@ -132,14 +126,29 @@ class Conversations:
                 self._memory.index(exchange, By.TURNS, end, fleeting=request.purpose != "chat")
 
     def _read(self, exchange: Exchange, text: str) -> None:
-        whole = (exchange.begun + text).strip()
+        whole = text.strip()
         exchange.reply = Fingerprint.of(whole)
         # Aider may leave a model's thoughts out of the history.
         for shown in {whole, whole.rpartition(_THOUGHTS_END)[2].strip()} - {""}:
             self._memory.index(exchange, By.REPLY, digest(shown))
 
 
-def _system(request: Request, conversation: Conversation) -> bytes:
+def _previous(request: Request, conversation: Conversation, finding: Finding) -> Previous:
+    """What the router is to be told of the reply before this request."""
+    if request.purpose not in TALKING:
+        return Previous()
+    about = finding.about
+    model, decision_id = (about.served, about.decision_id) if about else ("", "")
+    shared = common(conversation.sent.get(request.purpose, b""), _sent(request))
+    characters = sum(len(turn.text) for turn in request.turns[:shared])
+    return Previous(finding.outcome, finding.failures, model, decision_id, characters)
+
+
+def _sent(request: Request) -> bytes:
+    return each(turn.text for turn in request.turns[:MOST_TURNS])
+
+
+def _system(request: Request, conversation: Conversation) -> int:
     """A digest of the rules, without a copy where the conversation has it already."""
     found = digest(request.system)
     return next((exchange.system for exchange in conversation.exchanges if exchange.system == found), found)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 # Whose replies a person reads, or an editor carries out.
 TALKING = frozenset({"code", "ask", "context", "architect", "editor", "chat"})
-# What the prompt itself shows of Aider, whose history is rewritten; any other client's only grows.
-HISTORY = frozenset({"code", "ask", "context", "architect", "editor", "cache_ping"})
 FAILED = frozenset({"edit_failed", "lint_failed", "command_failed", "undone"})
+_RULES = ("system", "developer")
 
 
 class Turn(Protocol):
@@ -25,7 +25,8 @@ class Turn(Protocol):
         """What is said."""
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots: what is worked out once is kept beside the fields.
+@dataclass(frozen=True)
 class Request:
     """What came, and what was understood of it.
 
@@ -37,7 +38,7 @@ class Request:
 
     caller: bytes
     stated: str
-    body: bytes
+    body: int
     resent: bool
     purpose: str
     turns: Sequence[Turn]
@@ -47,14 +48,24 @@ class Request:
     continuation: bool
     files: Mapping[str, bytes]
 
-    @property
+    @cached_property
     def question(self) -> int:
         """The position of the last turn of the user's side, -1 when there is none."""
         return next((at for at in range(len(self.turns) - 1, -1, -1) if self.turns[at].role == "user"), -1)
 
+    @cached_property
+    def chain(self) -> list[int]:
+        """For each turn a digest of all up to it, rules left out."""
+        state, found = 0, []
+        for turn in self.turns:
+            if turn.role not in _RULES:
+                state = hash((state, turn.role, turn.text))
+            found.append(state)
+        return found
+
     @property
     def asked(self) -> str:
-        """What that turn says, with what Aider appends."""
+        """What the user's last turn says, with what Aider appends."""
         return self.turns[self.question].text if self.question >= 0 else ""
 
     @property

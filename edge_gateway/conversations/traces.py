@@ -5,26 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 
+from edge_gateway.conversations.edits import DIFFS
 from edge_gateway.conversations.request import Request, Turn
 
-# How far back a history is looked at: the latest replies decide.
-MOST = 16
-# What Aider itself says in the assistant's name.
-_AIDERS_OWN = re.compile(
-    r"Ok\.?\Z|Ok, (any changes I propose|I won't try and edit|I will use th|based on your requests|I read)|"
-    r"FinishReasonLength exception"
+# How many replies of a history are looked at, and how many of its turns: the latest decide.
+MOST, MOST_TURNS = 16, 256
+# What Aider says in the assistant's name is short.
+_GLANCE = 240
+_OWN = ("Ok.", "Ok", "FinishReasonLength exception: you sent too many tokens")
+# What it says so to messages of its own alone: a reply may begin with the same words.
+_ACKNOWLEDGED = re.compile(
+    r"Ok, (any changes I propose|I won't try and edit|I will use th|based on your requests|I read)"
+)
+_SHOWN = re.compile(
+    r"\*added these files to the chat\*|Here is the current content of the files?:|These are some files we have been"
+    r" discussing|These are the \*read-write\* files|These are files that you can edit|Here are some READ ONLY files"
+    r"|summaries of (some |other )?files|I am not sharing |Don't try and edit any existing code|(Image|PDF) file: "
 )
 _INTERRUPTED = "I see that you interrupted my previous reply"
-_STOPPED = re.compile(r"\n?\^C KeyboardInterrupt\s*\Z")
+_STOPPED = "^C KeyboardInterrupt"
 _SUMMARY = "I spoke to you previously about a number of things."
-_COMMITTED = re.compile(r"\s*I committed the changes with git hash")
-_CONTEXT_MARK = re.compile(r"^(USER|ASSISTANT): ", re.M)
-_SUMMARY_MARK = re.compile(r"^# (USER|ASSISTANT)\n", re.M)
-_DIFFS = "# Diffs:\n"
-_DIFF, _DIFF_MIDDLE = "diff --git a/", " b/"
-_FILE_LINE = re.compile(r"(?:--- |\+\+\+ |(?:Update|Add|Delete) File: )?((?:[ab]/)?(.+))")
+_COMMITTED = re.compile(r"\s{0,9}I committed the changes with git hash")
+_CONTEXT_MARKS = ("\nUSER: ", "\nASSISTANT: ")
+_SUMMARY_MARKS = ("\n# USER\n", "\n# ASSISTANT\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,62 +54,50 @@ class Trace:
 def traces(request: Request) -> list[Trace]:
     """The earlier replies that a request shows, latest first."""
     if request.purpose == "commit":
-        return _marked(request.asked.partition(_DIFFS)[0], _CONTEXT_MARK)
+        return _marked(request.asked.partition(DIFFS)[0], _CONTEXT_MARKS)
     if request.purpose == "summary":
-        return _marked(request.asked, _SUMMARY_MARK)
-    found = list(islice(_history(request.turns), MOST))
+        return _marked(request.asked, _SUMMARY_MARKS)
+    found = list(islice(_history(request.turns[-MOST_TURNS:]), MOST))
     if request.purpose == "editor" and request.user_text:
         # Aider hands the architect's reply to the editor as the user's words.
         found.append(Trace("", request.user_text.strip(), by="architect", aside=True))
     return found
 
 
-def committed_files(request: Request) -> tuple[str, ...]:
-    """The files whose changes a commit request shows; of a renamed one neither name."""
-    found: dict[str, None] = {}
-    for line in request.asked.rpartition(_DIFFS)[2].splitlines():
-        if line.startswith(_DIFF):
-            names = line.removeprefix(_DIFF)
-            name = names[: (len(names) - len(_DIFF_MIDDLE)) // 2]
-            if names == name + _DIFF_MIDDLE + name:
-                found[name] = None
-    return tuple(found)
-
-
-def named_files(reply: str, files: Sequence[str]) -> tuple[str, ...]:
-    """Those of the files that a reply names on a line of their own, as all of Aider's edit formats do."""
-    found: set[str] = set()
-    for line in reply.splitlines():
-        if match := _FILE_LINE.fullmatch(line.strip(" `*#:")):
-            found.update(match.groups())
-    return tuple(name for name in files if name in found)
-
-
 def _history(turns: Sequence[Turn]) -> Iterator[Trace]:
     asked_at = _users_before(turns)
+    # Several replies may stand behind one question.
+    said = cache(lambda position: turns[position].text.strip())
     last = len(turns) - 1
     position = last
     while position > 0:
         turn, before = turns[position], asked_at[position]
-        text = turn.text.strip()
-        if turn.role == "user" and text.startswith(_SUMMARY):
-            yield _summarised(text)
-        elif turn.role == "user" and position < last and turns[position + 1].role == "user":
-            yield Trace(text, "")
-        elif turn.role != "assistant" or before < 0 or _AIDERS_OWN.match(text):
-            pass
-        elif text.startswith(_INTERRUPTED):
-            position, trace = _stopped(turns, before, asked_at[before])
-            yield trace
-        else:
-            committed = position < last and _COMMITTED.match(turns[position + 1].text) is not None
-            yield Trace(turns[before].text.strip(), text, committed=committed, begun=position == last)
+        if turn.role == "user":
+            if turn.text[:_GLANCE].lstrip().startswith(_SUMMARY):
+                yield _summarised(said(position))
+            elif position < last and turns[position + 1].role == "user":
+                yield Trace(said(position), "")
+        elif turn.role == "assistant" and before >= 0 and not _is_aiders(said(position), turns[before].text):
+            text = said(position)
+            if text.startswith(_INTERRUPTED) and len(text) <= _GLANCE:
+                position, trace = _stopped(turns, before, asked_at[before])
+                yield trace
+            else:
+                committed = position < last and _COMMITTED.match(turns[position + 1].text) is not None
+                yield Trace(said(before), text, committed=committed, begun=position == last)
         position -= 1
+
+
+def _is_aiders(text: str, asked: str) -> bool:
+    """Whether Aider itself says this in the model's name; `asked`: the user's turn before it."""
+    if len(text) > _GLANCE:
+        return False
+    return text in _OWN or (_ACKNOWLEDGED.match(text) is not None and _SHOWN.search(asked[:_GLANCE]) is not None)
 
 
 def _stopped(turns: Sequence[Turn], position: int, before: int) -> tuple[int, Trace]:
     """The reply that the user stopped, told by the user's turn there, and where it begins; `before`: the turn it answers."""
-    asked = _STOPPED.sub("", turns[position].text).strip()
+    asked = turns[position].text.strip().removesuffix(_STOPPED).strip()
     if asked or before < 0:
         return position, Trace(asked, "", cut=True)
     partial = turns[position - 1].text if turns[position - 1].role == "assistant" else ""
@@ -124,20 +118,38 @@ def _summarised(text: str) -> Trace:
     return Trace("", text.removeprefix(_SUMMARY).strip(), by="summary", aside=True)
 
 
-def _user_before(turns: Sequence[Turn], position: int) -> int:
-    return next((index for index in range(position - 1, -1, -1) if turns[index].role == "user"), -1)
-
-
-def _marked(text: str, mark: re.Pattern[str]) -> list[Trace]:
+def _marked(text: str, marks: tuple[str, str]) -> list[Trace]:
     """The replies in a text that marks who spoke, latest first."""
     found: list[Trace] = []
-    pieces = mark.split(text)
-    asked = ""
-    for speaker, words in zip(pieces[1::2], pieces[2::2], strict=True):
-        if speaker == "USER":
-            asked = words.strip()
-            if asked.startswith(_SUMMARY):
-                found.append(_summarised(asked))
-        elif not _AIDERS_OWN.match(words.strip()):
-            found.append(Trace(asked, words.strip()))
-    return found[::-1][:MOST]
+    replies: list[str] = []
+
+    def answered(asked: str) -> list[Trace]:
+        return [Trace(asked, reply) for reply in replies if not _is_aiders(reply, asked)]
+
+    for by_user, words in islice(_pieces(f"\n{text}", marks), MOST_TURNS):
+        if not by_user:
+            replies.append(words)
+            continue
+        found += answered(words)
+        if words.startswith(_SUMMARY):
+            found.append(_summarised(words))
+        replies = []
+        if len(found) >= MOST:
+            break
+    return [*found, *answered("")][:MOST]
+
+
+def _pieces(text: str, marks: tuple[str, str]) -> Iterator[tuple[bool, str]]:
+    """Who said what, the latest first: whether the user did, and the words."""
+    user, assistant = marks
+    end = len(text)
+    at_user, at_assistant = text.rfind(user), text.rfind(assistant)
+    while (start := max(at_user, at_assistant)) >= 0:
+        by_user = start == at_user
+        yield by_user, text[start + len(user if by_user else assistant) : end].strip()
+        end = start
+        # Marks may share a line break, so the earlier one's last character is left to the later one.
+        if by_user:
+            at_user = text.rfind(user, 0, end + 1)
+        else:
+            at_assistant = text.rfind(assistant, 0, end + 1)

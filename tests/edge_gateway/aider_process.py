@@ -25,6 +25,7 @@ PROMPTS = {
     "summary": "*Briefly* summarize this partial conversation about programming.\n",
 }
 MODELS = {"commit": "auto-weak", "summary": "auto-weak", "editor": "auto-editor"}
+NO_EDITS = "I didn't see any properly formatted edits in your reply?!"
 INTERRUPTED = "I see that you interrupted my previous reply."
 Messages = list[tuple[str, str]]
 

@@ -296,6 +296,56 @@ async def test_a_client_that_leaves_before_the_first_byte_frees_the_work(http, s
     await asyncio.to_thread(wait_until, system.provider.seen[0].closed.is_set, "the provider was let go", 5)
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_client_that_leaves_before_the_first_byte_is_told_of_as_interrupted(http, system, stream):
+    started, key = len(log_events(system.edge, "completion")), {"authorization": "Bearer leaves-early"}
+    system.provider.script = dict.fromkeys(("first", "second"), fake.silence)
+    body = {"model": "auto", "messages": MESSAGES, "stream": stream}
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(http.post(system.url + "/v1/chat/completions", json=body, headers=key), 0.5)
+
+    def told() -> list[dict]:
+        return log_events(system.edge, "completion")[started:]
+
+    await asyncio.to_thread(wait_until, lambda: bool(told()), "the log line", 10)
+    (line,) = told()
+    assert line["outcome"] == "interrupted"
+    request = pb.ExplainDecisionRequest(decision_id=line["decision_id"])
+
+    def reported() -> list[str]:
+        found = MessageToDict(call(system.router_port, "ExplainDecision", request)).get("outcomes", [])
+        return [report["outcome"] for report in found]
+
+    await asyncio.to_thread(wait_until, lambda: reported() == ["OUTCOME_INTERRUPTED"], "the report", 10)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("message", [b'{"content":"caf\xc3"}', b'{"content":"hi","extra":1e999}'])
+async def test_a_reply_whose_text_cannot_be_read_is_relayed_and_counts_as_completed(http, system, stream, message):
+    end = b'"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2}}'
+    events = (b'data: {"choices":[{"index":0,"delta":' + message + b"," + end + b"\n\n", b"data: [DONE]\n\n")
+    plain = b'{"choices":[{"index":0,"message":' + message + b"," + end
+
+    async def behave(request: web.Request, body: dict) -> web.StreamResponse:
+        if body.get("stream"):
+            return await fake.stream(request, events)
+        return web.Response(body=plain, content_type="application/json")
+
+    system.provider.script = dict.fromkeys(("first", "second"), behave)
+    status, headers, body = await ask(http, system, stream=stream)
+    assert status == 200
+    # Portkey itself mends what is no UTF-8 in a stream.
+    assert body.replace("\ufffd".encode(), b"\xc3") == (b"".join(events) if stream else plain)
+    wanted = headers["x-router-decision-id"]
+
+    def lines() -> list[dict]:
+        return [line for line in log_events(system.edge, "completion") if line["decision_id"] == wanted]
+
+    await asyncio.to_thread(wait_until, lambda: bool(lines()), "the log line", 10)
+    (line,) = lines()
+    assert (line["outcome"], line["input_tokens"], line["output_tokens"]) == ("completed", 9, 2)
+
+
 async def test_without_a_router_the_default_order_serves_and_says_so(http, system, portkey, edge_config):
     port = free_port()
     edge = start_edge(

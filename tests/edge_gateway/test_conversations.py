@@ -2,18 +2,29 @@
 
 import asyncio
 import dataclasses
+import json
+import re
+import resource
+import sys
 import uuid
+from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
+from edge_gateway import aider as aider_understanding
+from edge_gateway import chat_request
+from edge_gateway.conversations import Conversations, Request
+from edge_gateway.conversations.linking import MOST_ALIKE
 from tests.conftest import System
-from tests.edge_gateway.aider_process import INTERRUPTED, MODELS, PROMPTS, AiderProcess
+from tests.edge_gateway.aider_process import INTERRUPTED, MODELS, NO_EDITS, PROMPTS, AiderProcess, edit
 from tests.fakes import provider as fake
 from tests.processes import Process, free_port, start_edge
 
 PLAN = "Change `add` in calc.py so that it has type hints, and leave the rest as it is."
 TYPED = "def add(a: int, b: int) -> int:\n    return a + b\n"
+TOOL_CALLS = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
 
 
 @pytest.fixture
@@ -217,6 +228,100 @@ async def test_a_reply_without_text_is_recognised_by_what_was_said_before(aider)
     assert then.conversation == first.conversation
 
 
+async def calls_a_tool(request: web.Request, body: dict) -> web.StreamResponse:
+    """A reply without text."""
+    message = {"role": "assistant", "content": None, "tool_calls": TOOL_CALLS}
+    return web.json_response({"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]})
+
+
+async def test_every_run_of_an_agent_with_the_same_opening_is_a_conversation_of_its_own(aider):
+    opening = [("system", "You are an agent."), ("user", f"Do the nightly job {uuid.uuid4()}, please.")]
+    runs = []
+    for number in range(3):
+        first = await aider.send(opening, calls_a_tool, "auto")
+        said = [*opening, ("assistant", ""), ("tool", f"result {number}")]
+        second = await aider.send(said, calls_a_tool, "auto")
+        third = await aider.send([*said, ("assistant", ""), ("tool", "more")], "Done.", "auto")
+        assert first.linked == "new"
+        assert first.conversation == second.conversation == third.conversation
+        runs.append(first.conversation)
+    assert len(set(runs)) == len(runs)
+
+
+async def test_agents_at_work_side_by_side_are_never_taken_for_one_another(aider):
+    opening = [("user", f"Do the nightly job {uuid.uuid4()}, please.")]
+    owners: dict[str, int] = {}
+    for step in range(4):
+        for run in range(3):
+            said = list(opening)
+            for earlier in range(step):
+                said += [("assistant", ""), ("tool", f"result {earlier} of {run}")]
+            answer = await aider.send(said, calls_a_tool, "auto")
+            assert owners.setdefault(answer.conversation, run) == run
+
+
+async def test_a_reply_that_holds_nothing_at_all_is_asked_for_again(aider):
+    opening = [("user", f"Do the nightly job {uuid.uuid4()}, please.")]
+    first = await aider.send(opening, fake.saying(""), "auto")
+    again = await aider.send(opening, "Done.", "auto")
+    assert (again.conversation, again.linked) == (first.conversation, "retry")
+
+
+async def test_of_many_chats_with_the_same_opening_each_goes_on_by_itself(aider):
+    opening = [("user", f"Hello {uuid.uuid4()}, who are you?")]
+    known = []
+    for number in range(MOST_ALIKE + 3):
+        known.append((await aider.send(opening, f"I am number {number}.", "auto")).conversation)
+    assert len(set(known)) == len(known)
+    for number, conversation in enumerate(known):
+        said = [*opening, ("assistant", f"I am number {number}."), ("user", "And what do you do?")]
+        assert (await aider.send(said, "This and that.", "auto")).conversation == conversation
+
+
+async def test_many_requests_side_by_side_all_go_on_with_the_conversation_they_came_from(aider, http, system):
+    opening = [("user", f"Start a story about {uuid.uuid4()}.")]
+    first = await aider.send(opening, "Once upon a time there was a fox.", "auto")
+    said = [*opening, ("assistant", "Once upon a time there was a fox.")]
+    arrived, gate = [], asyncio.Event()
+
+    async def together(request: web.Request, body: dict) -> web.StreamResponse:
+        arrived.append(body)
+        if len(arrived) == 12:
+            gate.set()
+        await gate.wait()
+        return await fake.saying(f"Then {body['messages'][-1]['content']}.")(request, body)
+
+    def ask(number: int):
+        return aider.send([*said, ("user", f"variant {number}")], together, "auto")
+
+    answers = await asyncio.gather(*(ask(number) for number in range(12)))
+    assert {answer.conversation for answer in answers} == {first.conversation}
+    more = await aider.send([*said, ("user", "variant 99")], "The end.", "auto")
+    assert more.conversation == first.conversation
+
+
+async def test_a_reply_that_begins_like_aiders_own_words_is_a_reply(aider):
+    first = await aider.ask("explain calc.py, please", "It adds two numbers, and does nothing else at all.")
+    second = await aider.ask("type it", "Ok, I read calc.py; here is the change:" + edit("def nothing", "def x"))
+    aider.current += [("user", NO_EDITS), ("assistant", "Ok.")]
+    then = await aider.ask("# 1 SEARCH/REPLACE block failed to match!\n", "Sorry.")
+    assert (then.outcome, then.previous["decisionId"]) == ("edit_failed", second.decision)
+    assert first.conversation == then.conversation
+
+
+async def test_what_two_keys_name_alike_stays_apart_at_the_router_too(aider, http, system):
+    named = {"x-session-id": uuid.uuid4().hex}
+    aider.headers, other = named, AiderProcess(http, system, headers=named)
+    first, second = await aider.ask("hello", "Hello."), await other.ask("hello", "Hello.")
+    assert first.conversation == second.conversation == named["x-session-id"]
+    assert second.headers["x-router-source"] != "pinned"
+    tenants = [answer.explained()["tenant"] for answer in (first, second)]
+    assert tenants[0] != tenants[1]
+    assert all(re.fullmatch(r"key-[0-9a-f]{12}", tenant) for tenant in tenants)
+    assert (await aider.ask("more", "More.")).explained()["tenant"] == tenants[0]
+    assert "tenant" not in (await AiderProcess(http, system, key="").ask("hello", "Hello.")).explained()
+
+
 @pytest.mark.parametrize(
     ("base", "header"),
     [("/s/my-1/v1", None), ("/v1", "OpenAI-Project"), ("/v1", "x-session-id")],
@@ -283,6 +388,41 @@ async def test_of_too_many_conversations_the_least_recently_used_is_forgotten(ht
         edge.stop()
 
 
+async def test_a_request_that_is_refused_before_its_decision_pushes_no_conversation_out(
+    http, system, portkey, edge_config
+):
+    small, edge = edge_of(system, portkey, edge_config, EDGE_CONVERSATIONS="2")
+    try:
+        aider, other = AiderProcess(http, small), AiderProcess(http, small)
+        first = await aider.ask("hello", "Hello.")
+        for number in range(4):
+            refused = await other.send([("user", f"hello {number}")], "Hello.", "nobody")
+            assert refused.status == 404
+        assert (await aider.ask("more", "More.")).conversation == first.conversation
+    finally:
+        edge.stop()
+
+
+def resident_mb(edge: Process) -> float:
+    return int(Path(f"/proc/{edge.popen.pid}/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+
+async def test_no_text_of_a_reply_to_be_continued_is_kept(http, system, portkey, edge_config):
+    own, edge = edge_of(system, portkey, edge_config)
+    try:
+        aider, before = AiderProcess(http, own), 0.0
+        for number in range(60):
+            began = ("assistant", f"{number} " + "x" * 1_000_000)
+            refused = await aider.send([("user", f"go on {number}"), began], fake.refuse(400), "auto")
+            assert refused.status == 400
+            if number == 9:
+                # By now the process has grown to what such requests take while they are served.
+                before = resident_mb(edge)
+        assert resident_mb(edge) - before < 25
+    finally:
+        edge.stop()
+
+
 async def test_an_idle_conversation_is_forgotten(http, system, portkey, edge_config):
     small, edge = edge_of(system, portkey, edge_config, EDGE_CONVERSATION_IDLE_SECONDS="0.000001")
     try:
@@ -313,3 +453,58 @@ async def test_many_conversations_at_once_are_kept_apart(http, system):
 
     assert await asyncio.gather(*(more(aider) for aider in aiders)) == found
     assert len(set(found)) == len(found)
+
+
+SLOW = {
+    "a commit": lambda size: [("system", PROMPTS["commit"]), ("user", "USER: a\nASSISTANT: b\n" * (size // 22) + DIFFS)],
+    "acknowledgements": lambda size: [
+        ("system", PROMPTS["commit"]), ("user", "ASSISTANT: Ok.\n" * (size // 15) + DIFFS),
+    ],
+    "diffs": lambda size: [("system", PROMPTS["commit"]), ("user", DIFFS + "diff --git a/x b/y\n" * (size // 20))],
+    "a summary": lambda size: [("system", PROMPTS["summary"]), ("user", "# USER\na\n# ASSISTANT\nb\n" * (size // 22))],
+    "an interruption": lambda size: [
+        ("system", PROMPTS["code"]), ("user", "hi"), ("user", "^C KeyboardInterrupt\n\n" * (size // 22)),
+        ("assistant", INTERRUPTED), ("user", "hi"),
+    ],
+    "many replies to one text": lambda size: [
+        ("system", PROMPTS["code"]), ("user", "x " * (size // 2)), *[("assistant", "y" * 300)] * 16, ("user", "hi"),
+    ],
+}  # fmt: skip
+DIFFS = "\n# Diffs:\n"
+
+
+def steps(messages: list[tuple[str, str]], known: Conversations) -> int:
+    """How many calls recognising a request makes, those into C included."""
+    body = {"model": "auto", "messages": [{"role": role, "content": text} for role, text in messages]}
+    raw, count = json.dumps(body).encode(), 0
+    parsed = chat_request.parse(raw)
+    found = aider_understanding.understand(parsed)
+    asked = Request(
+        b"caller", "", hash(raw), False, found.purpose, parsed.turns, found.user_text, found.previous_outcome,
+        found.failures, found.continuation, {},
+    )  # fmt: skip
+
+    def called(frame, event, argument):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(called)
+    try:
+        known.decided(known.recognise(asked, 0.0, "conv_1"), "dec_1", True)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_request_made_to_be_slow_takes_no_more_steps_to_recognise_than_a_small_one(name):
+    few, many = (steps(SLOW[name](size), Conversations(10, 10.0)) for size in (250_000, 1_000_000))
+    assert few <= 30_000
+    assert many <= few + 100
+
+
+def test_a_long_chat_takes_a_few_steps_a_turn_to_recognise():
+    said = [("user", "x"), ("assistant", "y")] * 10_000
+    assert steps([*said, ("user", "hi")], Conversations(10, 10.0)) <= 3 * len(said) + 5_000
+    history = [("system", PROMPTS["code"]), *said, ("user", "hi")]
+    assert steps(history, Conversations(10, 10.0)) <= 3 * len(said) + 5_000

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_gateway.event_stream import MAX_EVENT_BYTES, EventTooLarge, StreamObserver, Usage, usage_of
+from edge_gateway.event_stream import MAX_EVENT_BYTES, EventTooLarge, Said, StreamObserver, Usage, read_plain, usage_of
 
 EVENTS = st.lists(
     st.one_of(
@@ -90,3 +90,60 @@ def test_an_event_without_end_is_given_up():
     observer.feed(b"x" * MAX_EVENT_BYTES)
     with pytest.raises(EventTooLarge):
         observer.feed(b"x")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'{"content":"caf\xc3"}',
+        b'{"content":"hi","extra":1e999}',
+        b'{"content":"hi","extra":' + b"1" * 5000 + b"}",
+        b'{"content":7}',
+        b'"hi"',
+    ],
+)
+def test_a_text_that_cannot_be_read_hides_neither_the_end_nor_the_usage(message):
+    rest = b'"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2}}'
+    observer = StreamObserver()
+    event = b'data: {"choices":[{"index":0,"delta":' + message + b"," + rest + b"\n\n"
+    assert observer.feed(event) == event
+    assert (observer.finish_reason, observer.usage, observer.said.anything) == ("stop", Usage(9, 2), True)
+    found = read_plain(b'{"choices":[{"index":0,"message":' + message + b"," + rest)
+    assert found is not None
+    assert found[0] == Usage(9, 2)
+
+
+def test_what_is_nested_without_end_is_no_completion_and_stops_no_stream():
+    nested = b'{"choices":[{"index":0,"delta":{"content":' + b"[" * 100_000 + b"]" * 100_000 + b"}}]}"
+    assert read_plain(nested) is None
+    observer = StreamObserver()
+    assert observer.feed(b"data: " + nested + b"\n\n") + observer.feed(b"data: [DONE]\n\n")
+    assert observer.complete
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ({"role": "assistant", "content": "hi"}, Said("hi", True)),
+        ({"role": "assistant", "content": ""}, Said("", False)),
+        ({"role": "assistant", "content": None, "refusal": None, "tool_calls": []}, Said("", False)),
+        ({"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}, Said("", True)),
+        ({"function_call": {"name": "f"}}, Said("", True)),
+        ({"refusal": "No."}, Said("", True)),
+        ({"audio": {"id": "1"}}, Said("", True)),
+        ({"content": "", "reasoning_content": "Let me see."}, Said("", True)),
+        ({"content": [{"type": "text", "text": "hi"}]}, Said("", True)),
+        ({}, Said("", False)),
+    ],
+)
+def test_a_reply_without_text_may_still_say_something(message, said):
+    answer = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
+    assert read_plain(answer) == (Usage(), said)
+    observer = StreamObserver()
+    observer.feed(b"data: " + answer.replace(b'"message"', b'"delta"') + b"\n\n")
+    assert observer.said == said
+
+
+def test_of_several_answers_the_first_ones_text_is_read():
+    answer = b'{"choices":[{"index":1,"message":{"content":"b"}},{"index":0,"message":{"content":"a"}}]}'
+    assert read_plain(answer) == (Usage(), Said("a", True))

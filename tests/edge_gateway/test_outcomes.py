@@ -2,22 +2,22 @@
 
 import asyncio
 import json
+import time
 import uuid
 from dataclasses import replace
 
 import pytest
 
 from tests.conftest import System
-from tests.edge_gateway.aider_process import AiderProcess, edit
+from tests.edge_gateway.aider_process import NO_EDITS, PROMPTS, AiderProcess, Answer, edit
 from tests.fakes.provider import FakeProvider, refuse
 from tests.fakes.provider import answer as counting
-from tests.processes import free_port, log_events, start_edge, wait_until
+from tests.processes import free_port, log_events, start_edge, start_router, wait_until
 
 BEFORE = "def add(a, b):\n    return a + b\n"
 TYPED = "def add(a: int, b: int) -> int:\n    return a + b\n"
 NAMED = "def plus(a: int, b: int) -> int:\n    return a + b\n"
 UNMATCHED = "# 1 SEARCH/REPLACE block failed to match!\n\n## SearchReplaceNoExactMatch: no match in calc.py\n"
-NO_EDITS = "I didn't see any properly formatted edits in your reply?!"
 LINT = "# Fix any errors below, if possible.\n\ncalc.py:1: SyntaxError\n"
 TEST = "I ran this command:\n\npytest\n\nAnd got this output:\n\n1 failed\n"
 
@@ -47,7 +47,7 @@ async def test_a_commit_tells_that_its_replys_edits_were_applied(aider):
 
 async def test_a_later_verdict_on_the_same_reply_is_told_too_and_each_only_once(aider):
     answer, _ = await aider.change("type it", TYPED)
-    aider.current = [("user", TEST.strip())]
+    aider.current = [("user", TEST.strip()), ("assistant", "Ok.")]
     then = await aider.ask(TEST, "Now?")
     assert then.outcome == "command_failed"
     assert then.previous["decisionId"] == answer.decision
@@ -222,6 +222,176 @@ async def test_in_a_named_conversation_the_latest_reply_of_the_role_is_meant_whe
     then = await aider.ask(UNMATCHED, "Sorry.")
     assert (then.outcome, then.previous["decisionId"]) == ("edit_failed", answer.decision)
     await answer.reported("edit_failed")
+
+
+async def test_in_a_named_conversation_nothing_is_told_of_a_reply_to_another_question(aider, http, system):
+    aider.base = f"/s/{uuid.uuid4().hex}/v1"
+    other = AiderProcess(http, system, key=aider.key, base=aider.base)
+    await aider.ask("type it", edit("def nothing", "def x"))
+    for number in range(9):
+        latest = await other.ask(f"question {number}?", f"This is answer number {number}.")
+    aider.current += [("user", NO_EDITS), ("assistant", "Ok.")]
+    then = await aider.ask(UNMATCHED, "Sorry.")
+    assert (then.outcome, "decisionId" in then.previous) == ("edit_failed", False)
+    await then.reported("completed")
+    assert latest.reports() == ["completed"]
+
+
+async def test_in_a_named_conversation_nothing_is_told_of_a_reply_that_is_still_to_come(aider):
+    aider.base = f"/s/{uuid.uuid4().hex}/v1"
+    await aider.ask("type it", refuse(500))
+    aider.current = [("user", "type it"), ("assistant", "what another model said"), ("user", NO_EDITS)]
+    aider.current.append(("assistant", "Ok."))
+    then = await aider.ask(UNMATCHED, "Sorry.")
+    assert (then.outcome, "decisionId" in then.previous) == ("edit_failed", False)
+
+
+async def test_an_undo_is_seen_though_the_reply_made_a_new_file_as_well(aider):
+    answer = await aider.ask("type it, and test it", edit(BEFORE, TYPED) + edit("", "assert add(1, 1)", "test_calc.py"))
+    said = "".join(f"\n{role.upper()}: {text}\n" for role, text in aider.current)
+    diffs = "".join(f"diff --git a/{name} b/{name}\n@@ -1 +1 @@\n-a\n+b\n" for name in ("calc.py", "test_calc.py"))
+    messages = [("system", PROMPTS["commit"]), ("user", f"{said}\n# Diffs:\n{diffs}")]
+    await aider.send(messages, "feat: types", "auto-weak", temperature=0)
+    aider.moved()
+    then = await aider.ask("do it otherwise", "Fine.")
+    assert (then.outcome, then.previous["decisionId"]) == ("undone", answer.decision)
+    await answer.reported("undone")
+
+
+async def test_a_file_that_a_reply_only_speaks_of_is_not_undone_when_it_stays_as_it_is(aider):
+    """No commit is seen: it was made elsewhere."""
+    quoted = f"As it is:\n\ncalc.py\n```python\n{BEFORE}```\n\n**calc.py**\n\nstays so.\n\n"
+    answer = await aider.ask("add a test", quoted + edit("", "assert add(1, 1)", "test_calc.py"))
+    aider.files = {"calc.py": BEFORE, "test_calc.py": "assert add(1, 1)\n"}
+    aider.moved()
+    assert (await aider.ask("thanks", "Fine.")).outcome == "applied"
+    await answer.reported("applied")
+    assert "undone" not in answer.reports()
+
+
+@pytest.mark.parametrize("seen", [True, False])
+async def test_without_the_commit_an_undo_is_seen_by_the_files_that_the_reply_names(aider, seen):
+    answer = await aider.ask("type it", edit(BEFORE, TYPED))
+    aider.moved()
+    if seen:
+        aider.files = {"calc.py": TYPED}
+        assert (await aider.ask("good?", "Good.")).outcome == "applied"
+        aider.files = {"calc.py": BEFORE}
+    assert (await aider.ask("do it otherwise", "Fine.")).outcome == "undone"
+    await answer.reported("undone")
+
+
+async def plan_that_fails(aider: AiderProcess, tries: int) -> tuple[Answer, list[Answer]]:
+    """A plan, and its editor's replies, of which none can be applied; Aider says all the same that they were."""
+    wish = f"Change `add` in calc.py so that it has type hints, and leave all the rest as it is: {uuid.uuid4()}."
+    plan = await aider.ask("type it", wish, "architect")
+    said: list[tuple[str, str]] = []
+    answers, text = [], wish
+    for number in range(tries):
+        rules, *shown = aider.request(text, "editor")
+        reply = edit(f"def nothing_{number}", "def x")
+        answers.append(await aider.send([rules, *said, *shown], reply, "auto-editor", stream=True))
+        said += [("user", text), ("assistant", reply.strip()), ("user", NO_EDITS), ("assistant", "Ok.")]
+        text = UNMATCHED
+    aider.moved("I made those changes to the files.")
+    return plan, answers
+
+
+async def test_of_a_plan_whose_editor_failed_to_the_end_nothing_is_told_and_the_editors_last_reply_has_failed(aider):
+    plan, answers = await plan_that_fails(aider, 4)
+    then = await aider.ask("and now?", "Change it otherwise, in another way.", "architect")
+    assert (then.outcome, then.previous["decisionId"]) == ("none", plan.decision)
+    for answer in answers:
+        await answer.reported("edit_failed")
+        assert sorted(answer.reports()) == ["completed", "edit_failed"]
+    assert plan.reports() == ["completed"]
+
+
+async def test_a_plan_whose_editor_failed_at_first_is_applied_where_the_files_have_changed_since(aider):
+    plan, answers = await plan_that_fails(aider, 2)
+    aider.files = {"calc.py": TYPED}
+    then = await aider.ask("and now?", "Change it otherwise, in another way.", "architect")
+    assert (then.outcome, then.previous["decisionId"]) == ("applied", plan.decision)
+    await plan.reported("applied")
+    assert answers[-1].reports() == ["completed"]
+
+
+async def test_a_plan_of_whose_editor_no_failure_was_seen_is_applied_as_aider_says(aider):
+    plan, _ = await plan_that_fails(aider, 1)
+    assert (await aider.ask("and now?", "Change it otherwise.", "architect")).outcome == "applied"
+    await plan.reported("applied")
+
+
+async def test_an_undo_is_not_forgotten_when_the_request_that_shows_it_gets_no_decision(aider):
+    answer, _ = await aider.change("type it", TYPED)
+    aider.files = {"calc.py": BEFORE}
+    messages = aider.request("do it otherwise")
+    unknown = await aider.send(messages, "Fine.", "nobody", stream=True)
+    assert (unknown.status, unknown.outcome) == (404, "undone")
+    assert "undone" not in answer.reports()
+    then = await aider.ask("do it otherwise", "Fine.")
+    assert (then.outcome, then.previous["decisionId"]) == ("undone", answer.decision)
+    await answer.reported("undone")
+
+
+async def test_a_failure_is_counted_once_though_a_request_that_showed_it_got_no_decision(aider):
+    answer = await aider.ask("type it", edit("def nothing", "def x"))
+    aider.current += [("user", NO_EDITS), ("assistant", "Ok.")]
+    assert (await aider.send(aider.request(UNMATCHED), "Fine.", "nobody", stream=True)).status == 404
+    then = await aider.ask(UNMATCHED, "Sorry.")
+    assert then.previous["consecutiveFailures"] == 1
+    assert then.previous["decisionId"] == answer.decision
+
+
+async def test_what_the_router_was_not_there_to_hear_is_told_when_it_is_back(
+    http, system, portkey, edge_config, router_config, tmp_path
+):
+    router_port, port = free_port(), free_port()
+    ledger = {"ROUTER_CONFIG": str(router_config), "ROUTER_LEDGER_URL": f"sqlite:///{tmp_path / 'ledger.db'}"}
+    router = start_router(router_port, **ledger)
+    edge = start_edge(
+        port,
+        EDGE_ROUTER=f"dns:///127.0.0.1:{router_port}",
+        EDGE_CONFIG=str(edge_config),
+        PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
+        EDGE_ROUTER_DEADLINE_SECONDS="0.3",
+    )
+    try:
+        aider = AiderProcess(http, System(f"http://127.0.0.1:{port}", router_port, system.provider, router, edge))
+        answer = await aider.ask("type it", edit(BEFORE, TYPED))
+        await answer.reported("completed")
+        router.stop()
+        committed = await aider.commit()
+        assert committed.headers["x-router-source"] == "edge_default"
+        router = start_router(router_port, **ledger)
+        await answer.reported("applied")
+        assert answer.reports() == ["completed", "applied"]
+    finally:
+        edge.stop()
+        router.stop()
+    assert log_events(edge, "report_failed") == []
+
+
+async def test_an_edge_that_stops_does_not_wait_for_a_router_that_stays_away(
+    http, system, portkey, edge_config, router_config
+):
+    router_port, port = free_port(), free_port()
+    router = start_router(router_port, ROUTER_CONFIG=str(router_config))
+    edge = start_edge(
+        port,
+        EDGE_ROUTER=f"dns:///127.0.0.1:{router_port}",
+        EDGE_CONFIG=str(edge_config),
+        PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
+        EDGE_ROUTER_DEADLINE_SECONDS="0.3",
+    )
+    aider = AiderProcess(http, System(f"http://127.0.0.1:{port}", router_port, system.provider, router, edge))
+    await (await aider.ask("type it", edit(BEFORE, TYPED))).reported("completed")
+    router.stop()
+    await aider.commit()
+    started = time.monotonic()
+    edge.stop()
+    assert time.monotonic() - started < 5
+    assert len(log_events(edge, "report_failed")) == 1
 
 
 async def test_a_switch_of_models_is_told_of_the_one_that_answered(aider, system):
