@@ -119,7 +119,8 @@ async def _complete(request: Request, session: str) -> Response:
         headers = {**call.headers, **error.headers}
         return Response(error.body(), error.status, headers, "application/json")
     except ClientGone:
-        telemetry.event("client_gone", request_id=call.headers["x-request-id"], ms=round(call.elapsed() * 1000))
+        if not call.told:
+            telemetry.event("client_gone", request_id=call.headers["x-request-id"], ms=round(call.elapsed() * 1000))
         return Response(status_code=CLIENT_CLOSED)
     if reply.stream is None:
         return Response(reply.body, headers=dict(reply.headers), media_type=reply.media_type)

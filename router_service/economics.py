@@ -13,6 +13,8 @@ from router_service.records import Report
 MTOK = 1_000_000
 # Reasoning models wrote up to 20 times the median in the benchmark; beyond this range the figure is that run's accident.
 VERBOSITY_RANGE = (0.25, 4.0)
+# How much longer than expected replies may make those of other models look.
+LONGEST_SHARE = 2.0
 # How many observed replies weigh as much as the prior on their length.
 PRIOR_WEIGHT = 10
 # Of two requests in a row of one Aider conversation, the share of characters that is a common prefix (measured).
@@ -53,16 +55,41 @@ def warm_prefix(needs: Requirements, previous_input_tokens: int) -> int:
     return int(COMMON_PREFIX * min(needs.input_tokens, previous_input_tokens))
 
 
-def expected_output(model: Model, purpose: Purpose, catalog: Catalog, observations: Observations) -> float:
-    """The output tokens to expect: the purpose's usual, by the model's verbosity, corrected by what it was seen to write."""
-    written = catalog.prior_of(model).output_tokens
-    low, high = VERBOSITY_RANGE
-    verbosity = min(high, max(low, written / catalog.median_output_tokens)) if written else 1.0
-    prior = catalog.expected_output_tokens.get(purpose, 0) * verbosity
+def expected_output(
+    model: Model, purpose: Purpose, catalog: Catalog, observations: Observations, brevity: float = 1.0
+) -> float:
+    """The output tokens to expect: the purpose's usual, by the model's verbosity, corrected by what was seen.
+
+    `brevity`: what all models' replies for the purpose were seen to be, as a share of what was expected of them.
+    """
+    prior = _usual_output(model, purpose, catalog) * brevity
     seen = observations.get((purpose, model.id))
     if seen is None:
         return prior
     return (PRIOR_WEIGHT * prior + seen.count * seen.output_tokens) / (PRIOR_WEIGHT + seen.count)
+
+
+def find_brevity(purpose: Purpose, catalog: Catalog, observations: Observations) -> float:
+    """How long replies for a purpose were seen to be, as a share of what was expected; 1 while little was seen.
+
+    Short work makes every model's replies short; without this, only those that were asked would look the cheaper for it.
+    """
+    weight = total = float(PRIOR_WEIGHT)
+    for (kind, name), seen in observations.items():
+        model = catalog.by_id.get(name) if kind is purpose else None
+        usual = _usual_output(model, purpose, catalog) if model else 0.0
+        if usual:
+            # Long replies may be the model's own way; short ones are the work's.
+            total += seen.count * min(LONGEST_SHARE, seen.output_tokens / usual)
+            weight += seen.count
+    return total / weight
+
+
+def _usual_output(model: Model, purpose: Purpose, catalog: Catalog) -> float:
+    written = catalog.prior_of(model).output_tokens
+    low, high = VERBOSITY_RANGE
+    verbosity = min(high, max(low, written / catalog.median_output_tokens)) if written else 1.0
+    return catalog.expected_output_tokens.get(purpose, 0) * verbosity
 
 
 def expected_cost(model: Model, needs: Requirements, output_tokens: float, warm: Warm | None) -> Cost:

@@ -38,6 +38,7 @@ class Situation:
     catalog: Catalog
     warm: economics.Warm | None = None
     observations: economics.Observations = field(default_factory=dict)
+    brevity: float = 1.0
     learnt: Mapping[str, Learnt] = field(default_factory=dict)
 
 
@@ -53,7 +54,9 @@ def quality(model: Model, purpose: Purpose, catalog: Catalog) -> float:
 
 def cost(model: Model, situation: Situation) -> economics.Cost:
     """The expected cost of the situation's request on a model."""
-    output = economics.expected_output(model, situation.purpose, situation.catalog, situation.observations)
+    output = economics.expected_output(
+        model, situation.purpose, situation.catalog, situation.observations, situation.brevity
+    )
     return economics.expected_cost(model, situation.needs, output, situation.warm)
 
 

@@ -152,7 +152,9 @@ class Selection:
         return Case(request, bench.ranking, profile.escalation, bench.below, trace, failed, facts, distrust, acted)
 
     def _situation(self, request: Request, tradeoff: int, catalog: Catalog, warm: economics.Warm | None) -> Situation:
-        return Situation(request.purpose, request.requirements, tradeoff, catalog, warm, self._lengths.observations)
+        seen = self._lengths.observations
+        brevity = economics.find_brevity(request.purpose, catalog, seen)
+        return Situation(request.purpose, request.requirements, tradeoff, catalog, warm, seen, brevity)
 
     async def _consult(self, request: Request, bench: _Bench, time_left: float) -> Consultation | None:
         applied = bench.policy

@@ -263,7 +263,19 @@ def test_observed_reply_lengths_move_the_expected_cost(port):
         report(port, select(port, **only), output_tokens=50_000, served_model="xai/grok-4.5")
     after = {entry.model: entry.expected_cost_usd for entry in select(port, **only).ranking}
     assert after["xai/grok-4.5"] > 10 * before["xai/grok-4.5"]
-    assert after["mistral/mistral-medium-latest"] == before["mistral/mistral-medium-latest"]
+    assert after["mistral/mistral-medium-latest"] < 3 * before["mistral/mistral-medium-latest"]
+
+
+def test_short_replies_of_one_model_make_no_other_look_dearer_than_it_did(port):
+    pair = ["mistral/mistral-medium-latest", "xai/grok-4.5"]
+    asked = {"candidates": {"models": pair}, "purpose": "PURPOSE_ARCHITECT"}
+    before = {entry.model: entry.expected_cost_usd for entry in select(port, **asked).ranking}
+    for _ in range(50):
+        report(port, select(port, **asked), output_tokens=20, served_model=pair[0])
+    after = {entry.model: entry.expected_cost_usd for entry in select(port, **asked).ranking}
+    shares = [after[name] / before[name] for name in pair]
+    # Short work is short for all: who was not asked follows, though not all the way.
+    assert shares[0] < shares[1] < 0.3, shares
 
 
 def test_a_router_that_stops_ends_its_watchers_streams_and_does_not_wait_for_them():
