@@ -20,6 +20,7 @@ class Repository:
 
     folder: Path
     home: Path
+    key: str = "local"
 
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
@@ -50,7 +51,7 @@ class Repository:
             *("--config", str(CONFIG / "aider.conf.yml")),
             *("--model-settings-file", str(CONFIG / "model-settings.yml")),
             *("--model-metadata-file", str(CONFIG / "model-metadata.json")),
-            *("--openai-api-base", base_url, "--openai-api-key", "local"),
+            *("--openai-api-base", base_url, "--openai-api-key", self.key),
             *("--yes-always", "--no-pretty", "--no-fancy-input", "--no-gitignore"),
             *words,
         ]

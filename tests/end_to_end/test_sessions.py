@@ -1,6 +1,7 @@
 """Real Aider sessions in many settings, without a name for any of them: each is one conversation, and no two are mixed."""
 
 import threading
+import uuid
 
 import pytest
 
@@ -30,6 +31,8 @@ def tap(demo):
 
 
 def start(repository: Repository) -> None:
+    # The same words on the same files as in an earlier test, but by another user.
+    repository.key = uuid.uuid4().hex
     repository.write("calc.py", CALC)
     repository.write("notes.md", "# Notes\n\nNothing yet.\n")
     repository.git("add", ".")
@@ -77,13 +80,14 @@ def test_an_architects_session_is_one_conversation_with_its_editor_and_commits(r
 
 
 def test_sessions_at_the_same_time_under_one_key_are_never_mixed(tmp_path, repository, demo):
-    taps, repositories, threads = [], [], []
+    taps, repositories, threads, key = [], [], [], uuid.uuid4().hex
     for number in range(3):
         folder = tmp_path / f"project{number}"
         folder.mkdir()
         one = Repository(folder, repository.home)
         one.git("init", "-q")
         start(one)
+        one.key = key
         # The same code in each, and other wishes.
         lines = [
             f"rename add to plus{number}",
