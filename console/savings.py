@@ -52,7 +52,7 @@ def _spent(total: Row) -> str:
         told += f"; the tokens of {total.reported} of them are known"
     if total.estimated:
         told += (
-            f"; those of {total.estimated} are estimated from the length of the texts, for want of the provider's count"
+            f"; the tokens of {total.estimated} are estimated from the length of the texts, for want of the provider's count"
         )
     return told + "."
 
