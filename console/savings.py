@@ -51,7 +51,9 @@ def _spent(total: Row) -> str:
     if total.reported < total.replies:
         told += f"; the tokens of {total.reported} of them are known"
     if total.estimated:
-        told += f"; the tokens of {total.estimated} are estimated from the length of the texts, for want of the provider's count"
+        told += (
+            f"; the tokens of {total.estimated} are estimated from the texts' length, for want of the provider's count"
+        )
     return told + "."
 
 
