@@ -182,12 +182,6 @@ class StreamObserver:
             self.usage = usage
 
 
-def usage_of(body: bytes) -> Usage | None:
-    """The usage in a plain (unstreamed) completion; None when the bytes are no completion at all."""
-    found = read_plain(body)
-    return found[0] if found else None
-
-
 def read_plain(body: bytes) -> tuple[Usage, Said] | None:
     """The usage and what is said in a plain (unstreamed) completion; None when the bytes are none at all."""
     try:
