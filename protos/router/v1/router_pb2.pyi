@@ -352,6 +352,7 @@ class SelectModelRequest(_message.Message):
     IGNORE_PIN_FIELD_NUMBER: _builtins.int
     UNHEALTHY_PROVIDERS_FIELD_NUMBER: _builtins.int
     CONTINUATION_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
     profile: _builtins.str
     """A routing policy by name, such as `auto`."""
     model: _builtins.str
@@ -372,6 +373,8 @@ class SelectModelRequest(_message.Message):
     """Choose afresh even if the conversation is pinned to a model."""
     continuation: _builtins.bool
     """The last message is the beginning of the reply, to be continued: whoever began it goes on."""
+    caller: _builtins.str
+    """Who asks, within the tenant: the name of an API key, for one. GetSpending sums up by it; empty when nobody says."""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]:
         """The turns that decide, oldest first. May be empty: the local policy needs none."""
@@ -420,10 +423,11 @@ class SelectModelRequest(_message.Message):
         ignore_pin: _builtins.bool = ...,
         unhealthy_providers: _abc.Iterable[_builtins.str] | None = ...,
         continuation: _builtins.bool = ...,
+        caller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_quality_tradeoff", b"_cost_quality_tradeoff", "candidates", b"candidates", "choice", b"choice", "cost_quality_tradeoff", b"cost_quality_tradeoff", "model", b"model", "previous_reply", b"previous_reply", "profile", b"profile", "requirements", b"requirements"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_quality_tradeoff", b"_cost_quality_tradeoff", "available_providers", b"available_providers", "candidates", b"candidates", "choice", b"choice", "continuation", b"continuation", "conversation_id", b"conversation_id", "cost_quality_tradeoff", b"cost_quality_tradeoff", "edit_format", b"edit_format", "ignore_pin", b"ignore_pin", "messages", b"messages", "metadata", b"metadata", "model", b"model", "preference_id", b"preference_id", "previous_reply", b"previous_reply", "profile", b"profile", "purpose", b"purpose", "requirements", b"requirements", "tenant", b"tenant", "unhealthy_providers", b"unhealthy_providers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_quality_tradeoff", b"_cost_quality_tradeoff", "available_providers", b"available_providers", "caller", b"caller", "candidates", b"candidates", "choice", b"choice", "continuation", b"continuation", "conversation_id", b"conversation_id", "cost_quality_tradeoff", b"cost_quality_tradeoff", "edit_format", b"edit_format", "ignore_pin", b"ignore_pin", "messages", b"messages", "metadata", b"metadata", "model", b"model", "preference_id", b"preference_id", "previous_reply", b"previous_reply", "profile", b"profile", "purpose", b"purpose", "requirements", b"requirements", "tenant", b"tenant", "unhealthy_providers", b"unhealthy_providers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_quality_tradeoff: _TypeAlias = _typing.Literal["cost_quality_tradeoff"]  # noqa: Y015
     _WhichOneofArgType__cost_quality_tradeoff: _TypeAlias = _typing.Literal["_cost_quality_tradeoff", b"_cost_quality_tradeoff"]  # noqa: Y015
@@ -636,6 +640,7 @@ class SelectModelResponse(_message.Message):
     VALID_FOR_FIELD_NUMBER: _builtins.int
     BASELINE_MODEL_FIELD_NUMBER: _builtins.int
     BASELINE_COST_USD_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """Names the decision in ReportOutcome and ExplainDecision."""
     model: _builtins.str
@@ -650,6 +655,8 @@ class SelectModelResponse(_message.Message):
     """The profile's baseline model, and what this request would be expected to cost on it; not set when there is none."""
     baseline_cost_usd: _builtins.float
     """US dollars; not set when there is no baseline model."""
+    note: _builtins.bool
+    """The profile wishes that the user be told of the choice where the reply begins."""
     @_builtins.property
     def ranking(self) -> _containers.RepeatedCompositeFieldContainer[Global___RankedModel]:
         """All models that passed the filters, best first: the order in which to fail over."""
@@ -670,10 +677,11 @@ class SelectModelResponse(_message.Message):
         valid_for: _duration_pb2.Duration | None = ...,
         baseline_model: _builtins.str = ...,
         baseline_cost_usd: _builtins.float | None = ...,
+        note: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "valid_for", b"valid_for"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "baseline_model", b"baseline_model", "decision_id", b"decision_id", "model", b"model", "not_diamond_session_id", b"not_diamond_session_id", "ranking", b"ranking", "reason", b"reason", "source", b"source", "valid_for", b"valid_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "baseline_model", b"baseline_model", "decision_id", b"decision_id", "model", b"model", "not_diamond_session_id", b"not_diamond_session_id", "note", b"note", "ranking", b"ranking", "reason", b"reason", "source", b"source", "valid_for", b"valid_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__baseline_cost_usd: _TypeAlias = _typing.Literal["baseline_cost_usd"]  # noqa: Y015
     _WhichOneofArgType__baseline_cost_usd: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd"]  # noqa: Y015
@@ -697,6 +705,7 @@ class ReportOutcomeRequest(_message.Message):
     LATENCY_FIELD_NUMBER: _builtins.int
     TIME_TO_FIRST_BYTE_FIELD_NUMBER: _builtins.int
     TOKENS_ESTIMATED_FIELD_NUMBER: _builtins.int
+    ADAPTATIONS_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """The decision, from SelectModelResponse."""
     served_model: _builtins.str
@@ -721,6 +730,10 @@ class ReportOutcomeRequest(_message.Message):
     def time_to_first_byte(self) -> _duration_pb2.Duration:
         """From the request's arrival to the first byte of the reply."""
 
+    @_builtins.property
+    def adaptations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the caller changed in the request for the model that answered, each by the name of its rule; at most 16."""
+
     def __init__(
         self,
         *,
@@ -734,10 +747,11 @@ class ReportOutcomeRequest(_message.Message):
         latency: _duration_pb2.Duration | None = ...,
         time_to_first_byte: _duration_pb2.Duration | None = ...,
         tokens_estimated: _builtins.bool = ...,
+        adaptations: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "cost_usd", b"cost_usd", "latency", b"latency", "time_to_first_byte", b"time_to_first_byte"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "cached_input_tokens", b"cached_input_tokens", "cost_usd", b"cost_usd", "decision_id", b"decision_id", "input_tokens", b"input_tokens", "latency", b"latency", "outcome", b"outcome", "output_tokens", b"output_tokens", "served_model", b"served_model", "time_to_first_byte", b"time_to_first_byte", "tokens_estimated", b"tokens_estimated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "adaptations", b"adaptations", "cached_input_tokens", b"cached_input_tokens", "cost_usd", b"cost_usd", "decision_id", b"decision_id", "input_tokens", b"input_tokens", "latency", b"latency", "outcome", b"outcome", "output_tokens", b"output_tokens", "served_model", b"served_model", "time_to_first_byte", b"time_to_first_byte", "tokens_estimated", b"tokens_estimated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_usd: _TypeAlias = _typing.Literal["cost_usd"]  # noqa: Y015
     _WhichOneofArgType__cost_usd: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd"]  # noqa: Y015
@@ -747,18 +761,25 @@ Global___ReportOutcomeRequest: _TypeAlias = ReportOutcomeRequest  # noqa: Y015
 
 @_typing.final
 class ReportOutcomeResponse(_message.Message):
-    """ReportOutcomeResponse is empty: the report was kept."""
+    """ReportOutcomeResponse says that the report was kept."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    COST_USD_FIELD_NUMBER: _builtins.int
+    cost_usd: _builtins.float
+    """What the reply cost, US dollars, as reported or from prices and tokens; not set when that is not known."""
     def __init__(
         self,
+        *,
+        cost_usd: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "cost_usd", b"cost_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "cost_usd", b"cost_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__cost_usd: _TypeAlias = _typing.Literal["cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__cost_usd: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_usd) -> _WhichOneofReturnType__cost_usd | None: ...
 
 Global___ReportOutcomeResponse: _TypeAlias = ReportOutcomeResponse  # noqa: Y015
 
@@ -927,6 +948,7 @@ class Profile(_message.Message):
     CANDIDATES_FIELD_NUMBER: _builtins.int
     COST_QUALITY_TRADEOFF_FIELD_NUMBER: _builtins.int
     NOT_DIAMOND_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name a client asks for."""
     description: _builtins.str
@@ -935,6 +957,8 @@ class Profile(_message.Message):
     """0 = quality alone, 10 = cost alone."""
     not_diamond: _builtins.bool
     """Whether Not Diamond may be asked."""
+    note: _builtins.bool
+    """Whether the user is to be told of each choice where the reply begins."""
     @_builtins.property
     def candidates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The models it chooses from, in the order that serves when nothing can be asked."""
@@ -947,10 +971,11 @@ class Profile(_message.Message):
         candidates: _abc.Iterable[_builtins.str] | None = ...,
         cost_quality_tradeoff: _builtins.int = ...,
         not_diamond: _builtins.bool = ...,
+        note: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "cost_quality_tradeoff", b"cost_quality_tradeoff", "description", b"description", "name", b"name", "not_diamond", b"not_diamond"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "cost_quality_tradeoff", b"cost_quality_tradeoff", "description", b"description", "name", b"name", "not_diamond", b"not_diamond", "note", b"note"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1022,6 +1047,7 @@ class ExplainDecisionResponse(_message.Message):
     EDIT_FORMAT_FIELD_NUMBER: _builtins.int
     PREVIOUS_REPLY_FIELD_NUMBER: _builtins.int
     LEARNING_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
     purpose: Global___Purpose.ValueType
     """What the request was for."""
     profile: _builtins.str
@@ -1036,6 +1062,8 @@ class ExplainDecisionResponse(_message.Message):
     """The policy that decided, where the profile tries two: the profile's name, or the other one's."""
     edit_format: _builtins.str
     """The edit format the reply had to keep to; empty when none."""
+    caller: _builtins.str
+    """Who asked, within the tenant; empty when nobody said."""
     @_builtins.property
     def decision(self) -> Global___SelectModelResponse:
         """What was answered."""
@@ -1101,10 +1129,11 @@ class ExplainDecisionResponse(_message.Message):
         edit_format: _builtins.str = ...,
         previous_reply: Global___PreviousReply | None = ...,
         learning: Global___LearningTrace | None = ...,
+        caller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "learning", b"learning", "not_diamond", b"not_diamond", "pin", b"pin", "previous_reply", b"previous_reply", "requirements", b"requirements", "shadow", b"shadow", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "cost_quality_tradeoff", b"cost_quality_tradeoff", "decision", b"decision", "edit_format", b"edit_format", "learning", b"learning", "metadata", b"metadata", "not_diamond", b"not_diamond", "outcomes", b"outcomes", "pin", b"pin", "policy", b"policy", "previous_reply", b"previous_reply", "profile", b"profile", "purpose", b"purpose", "removed", b"removed", "requirements", b"requirements", "shadow", b"shadow", "tenant", b"tenant", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "conversation_id", b"conversation_id", "cost_quality_tradeoff", b"cost_quality_tradeoff", "decision", b"decision", "edit_format", b"edit_format", "learning", b"learning", "metadata", b"metadata", "not_diamond", b"not_diamond", "outcomes", b"outcomes", "pin", b"pin", "policy", b"policy", "previous_reply", b"previous_reply", "profile", b"profile", "purpose", b"purpose", "removed", b"removed", "requirements", b"requirements", "shadow", b"shadow", "tenant", b"tenant", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1310,6 +1339,7 @@ class DecisionSummary(_message.Message):
     BASELINE_COST_USD_FIELD_NUMBER: _builtins.int
     PREVIOUS_OUTCOME_FIELD_NUMBER: _builtins.int
     TOKENS_ESTIMATED_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """The decision."""
     tenant: _builtins.str
@@ -1344,6 +1374,8 @@ class DecisionSummary(_message.Message):
     """How the conversation's previous reply had fared when this was decided."""
     tokens_estimated: _builtins.bool
     """The tokens are an estimate from the length of the texts."""
+    caller: _builtins.str
+    """Who asked, within the tenant; empty when nobody said."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was decided."""
@@ -1369,10 +1401,11 @@ class DecisionSummary(_message.Message):
         baseline_cost_usd: _builtins.float | None = ...,
         previous_outcome: Global___Outcome.ValueType = ...,
         tokens_estimated: _builtins.bool = ...,
+        caller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "_cost_usd", b"_cost_usd", "_expected_cost_usd", b"_expected_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "cost_usd", b"cost_usd", "expected_cost_usd", b"expected_cost_usd", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "_cost_usd", b"_cost_usd", "_expected_cost_usd", b"_expected_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "conversation_id", b"conversation_id", "cost_usd", b"cost_usd", "decision_id", b"decision_id", "expected_cost_usd", b"expected_cost_usd", "input_tokens", b"input_tokens", "model", b"model", "outcome", b"outcome", "output_tokens", b"output_tokens", "previous_outcome", b"previous_outcome", "profile", b"profile", "purpose", b"purpose", "reason", b"reason", "served_model", b"served_model", "source", b"source", "tenant", b"tenant", "time", b"time", "tokens_estimated", b"tokens_estimated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "_cost_usd", b"_cost_usd", "_expected_cost_usd", b"_expected_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "caller", b"caller", "conversation_id", b"conversation_id", "cost_usd", b"cost_usd", "decision_id", b"decision_id", "expected_cost_usd", b"expected_cost_usd", "input_tokens", b"input_tokens", "model", b"model", "outcome", b"outcome", "output_tokens", b"output_tokens", "previous_outcome", b"previous_outcome", "profile", b"profile", "purpose", b"purpose", "reason", b"reason", "served_model", b"served_model", "source", b"source", "tenant", b"tenant", "time", b"time", "tokens_estimated", b"tokens_estimated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__baseline_cost_usd: _TypeAlias = _typing.Literal["baseline_cost_usd"]  # noqa: Y015
     _WhichOneofArgType__baseline_cost_usd: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd"]  # noqa: Y015
@@ -1615,6 +1648,90 @@ class SavingsRow(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_per_applied_usd) -> _WhichOneofReturnType__cost_per_applied_usd | None: ...
 
 Global___SavingsRow: _TypeAlias = SavingsRow  # noqa: Y015
+
+@_typing.final
+class GetSpendingRequest(_message.Message):
+    """GetSpendingRequest says which decisions to sum up; what is empty does not restrict."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Decided at or after this time."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Decided before this time."""
+
+    def __init__(
+        self,
+        *,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSpendingRequest: _TypeAlias = GetSpendingRequest  # noqa: Y015
+
+@_typing.final
+class GetSpendingResponse(_message.Message):
+    """GetSpendingResponse is the sums."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___Spending]:
+        """One for each caller that has decisions, by name."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___Spending] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSpendingResponse: _TypeAlias = GetSpendingResponse  # noqa: Y015
+
+@_typing.final
+class Spending(_message.Message):
+    """Spending sums up what one caller's replies have cost."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLER_FIELD_NUMBER: _builtins.int
+    COST_USD_FIELD_NUMBER: _builtins.int
+    DECISIONS_FIELD_NUMBER: _builtins.int
+    caller: _builtins.str
+    """The caller, as it stood in SelectModelRequest; empty for all requests whose caller nobody said."""
+    cost_usd: _builtins.float
+    """US dollars, over the replies whose cost is known."""
+    decisions: _builtins.int
+    """How many decisions."""
+    def __init__(
+        self,
+        *,
+        caller: _builtins.str = ...,
+        cost_usd: _builtins.float = ...,
+        decisions: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "cost_usd", b"cost_usd", "decisions", b"decisions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Spending: _TypeAlias = Spending  # noqa: Y015
 
 @_typing.final
 class RemovedCandidate(_message.Message):

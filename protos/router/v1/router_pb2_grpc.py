@@ -80,6 +80,11 @@ class RouterServiceStub:
                 request_serializer=protos_dot_router_dot_v1_dot_router__pb2.GetSavingsRequest.SerializeToString,
                 response_deserializer=protos_dot_router_dot_v1_dot_router__pb2.GetSavingsResponse.FromString,
                 _registered_method=True)
+        self.GetSpending = channel.unary_unary(
+                '/router.v1.RouterService/GetSpending',
+                request_serializer=protos_dot_router_dot_v1_dot_router__pb2.GetSpendingRequest.SerializeToString,
+                response_deserializer=protos_dot_router_dot_v1_dot_router__pb2.GetSpendingResponse.FromString,
+                _registered_method=True)
 
 
 class RouterServiceServicer:
@@ -167,6 +172,13 @@ class RouterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSpending(self, request, context):
+        """GetSpending sums up what each caller's replies have cost, as they were reported.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RouterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -214,6 +226,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.GetSavings,
                     request_deserializer=protos_dot_router_dot_v1_dot_router__pb2.GetSavingsRequest.FromString,
                     response_serializer=protos_dot_router_dot_v1_dot_router__pb2.GetSavingsResponse.SerializeToString,
+            ),
+            'GetSpending': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSpending,
+                    request_deserializer=protos_dot_router_dot_v1_dot_router__pb2.GetSpendingRequest.FromString,
+                    response_serializer=protos_dot_router_dot_v1_dot_router__pb2.GetSpendingResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -460,6 +477,33 @@ class RouterService:
             '/router.v1.RouterService/GetSavings',
             protos_dot_router_dot_v1_dot_router__pb2.GetSavingsRequest.SerializeToString,
             protos_dot_router_dot_v1_dot_router__pb2.GetSavingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSpending(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/router.v1.RouterService/GetSpending',
+            protos_dot_router_dot_v1_dot_router__pb2.GetSpendingRequest.SerializeToString,
+            protos_dot_router_dot_v1_dot_router__pb2.GetSpendingResponse.FromString,
             options,
             channel_credentials,
             insecure,

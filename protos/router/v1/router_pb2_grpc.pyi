@@ -82,6 +82,8 @@ class RouterServiceStub:
     """
     GetSavings: _grpc.UnaryUnaryMultiCallable[_router_pb2.GetSavingsRequest, _router_pb2.GetSavingsResponse]
     """GetSavings sums up what was spent, and what other choices would have cost for the same tokens."""
+    GetSpending: _grpc.UnaryUnaryMultiCallable[_router_pb2.GetSpendingRequest, _router_pb2.GetSpendingResponse]
+    """GetSpending sums up what each caller's replies have cost, as they were reported."""
 
 @_typing.type_check_only
 class RouterServiceAsyncStub(RouterServiceStub):
@@ -129,6 +131,8 @@ class RouterServiceAsyncStub(RouterServiceStub):
     """
     GetSavings: _aio.UnaryUnaryMultiCallable[_router_pb2.GetSavingsRequest, _router_pb2.GetSavingsResponse]  # type: ignore[assignment]
     """GetSavings sums up what was spent, and what other choices would have cost for the same tokens."""
+    GetSpending: _aio.UnaryUnaryMultiCallable[_router_pb2.GetSpendingRequest, _router_pb2.GetSpendingResponse]  # type: ignore[assignment]
+    """GetSpending sums up what each caller's replies have cost, as they were reported."""
 
 class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
     """RouterService decides which model answers a request. It never sees the reply."""
@@ -227,5 +231,13 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.GetSavingsResponse, _abc.Awaitable[_router_pb2.GetSavingsResponse]]:
         """GetSavings sums up what was spent, and what other choices would have cost for the same tokens."""
+
+    @_abc_1.abstractmethod
+    def GetSpending(
+        self,
+        request: _router_pb2.GetSpendingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.GetSpendingResponse, _abc.Awaitable[_router_pb2.GetSpendingResponse]]:
+        """GetSpending sums up what each caller's replies have cost, as they were reported."""
 
 def add_RouterServiceServicer_to_server(servicer: RouterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
