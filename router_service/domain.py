@@ -104,6 +104,7 @@ class Request:
     ignore_pin: bool = False
     unhealthy_providers: frozenset[str] = frozenset()
     continuation: bool = False
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)

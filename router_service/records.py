@@ -24,6 +24,7 @@ class Report:
     strongest_cost_usd: float | None = None
     cheapest_cost_usd: float | None = None
     tokens_estimated: bool = False
+    adaptations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class Summary:
     strongest_cost_usd: float | None = None
     cheapest_cost_usd: float | None = None
     tokens_estimated: bool = False
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +114,12 @@ class Savings:
     estimated: int = 0
     judged: int = 0
     replies: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What one caller's replies have cost, over those whose cost is known; `decisions` counts them all."""
+
+    caller: str
+    cost_usd: float
+    decisions: int

@@ -30,21 +30,25 @@ class Reporting:
         self._watchers = watchers
         self._seen: LRUCache[Report, None] = LRUCache(REMEMBERED)
 
-    async def take_in(self, report: Report) -> None:
-        """Keep a report and act on it once; UnknownDecision when its decision is not kept."""
+    async def take_in(self, report: Report) -> float | None:
+        """Keep a report and act on it once; UnknownDecision when its decision is not kept.
+
+        The answer is what the reply cost, in US dollars; None when that is not known.
+        """
         try:
             async with asyncio.timeout(LOOK_UP):
                 decision = await self._ledger.find(report.decision_id)
         except (LedgerUnavailable, TimeoutError):
             # The ledger keeps it all the same, and writes it when the database is back; only its price is not known.
             await self._ledger.report(report)
-            return
+            return report.cost_usd
         priced = price(report, decision, self._selection.catalog)
         await self._ledger.report(priced)
         if report not in self._seen:
             self._seen[report] = None
             self._selection.learn(decision, priced)
             self._watchers.publish((priced, decision))
+        return priced.cost_usd
 
 
 def price(report: Report, decision: Decision, catalog: Catalog) -> Report:

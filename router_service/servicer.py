@@ -66,8 +66,7 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         """Keep how a reply fared."""
 
         async def keep() -> pb.ReportOutcomeResponse:
-            await self._reporting.take_in(reading.read_report(request))
-            return pb.ReportOutcomeResponse()
+            return pb.ReportOutcomeResponse(cost_usd=await self._reporting.take_in(reading.read_report(request)))
 
         return await answer("ReportOutcome", context, keep)
 
@@ -107,6 +106,14 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
             return writing.write_savings(await self._ledger.savings(reading.read_savings(request)))
 
         return await answer("GetSavings", context, sum_up)
+
+    async def GetSpending(self, request: pb.GetSpendingRequest, context: Context) -> pb.GetSpendingResponse:
+        """What each caller's replies have cost."""
+
+        async def sum_up() -> pb.GetSpendingResponse:
+            return writing.write_spending(await self._ledger.spending(*reading.read_spending(request)))
+
+        return await answer("GetSpending", context, sum_up)
 
     async def WatchDecisions(
         self, request: pb.WatchDecisionsRequest, context: Context

@@ -86,4 +86,5 @@ def summary_of(decision: Decision) -> Summary:
         reason=decision.reason,
         expected_cost_usd=decision.ranking[0].expected_cost_usd,
         previous_outcome=decision.request.previous_reply.outcome,
+        caller=decision.request.caller,
     )

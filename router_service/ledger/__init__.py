@@ -11,7 +11,7 @@ from router_service.ledger.contents import Contents
 from router_service.ledger.database import LedgerUnavailable
 from router_service.ledger.memory import MemoryLedger
 from router_service.ledger.sql import SqlLedger
-from router_service.records import Page, Query, Report, Savings, Verdict
+from router_service.records import Page, Query, Report, Savings, Spending, Verdict
 
 __all__ = ["Contents", "Ledger", "LedgerUnavailable", "MemoryLedger", "SqlLedger", "open_ledger"]
 
@@ -47,6 +47,15 @@ class Ledger(Protocol):
 
     async def savings(self, query: Query) -> tuple[Savings, ...]:
         """Sums for each purpose and model, the dearest first."""
+
+    async def spending(self, since: float, until: float) -> tuple[Spending, ...]:
+        """What the replies of each caller have cost that were decided at or after `since` and before `until`, by caller.
+
+        Times are seconds since the epoch, 0 does not restrict. Edges ask every few seconds, so it has to be cheap.
+
+        A database tells what is written: a decision or a report counts a fraction of a second after it came, and while
+        the database is away it is LedgerUnavailable, and what waits counts when it is back.
+        """
 
     async def verdicts(self, since: float, limit: int) -> tuple[Verdict, ...]:
         """How replies fared that were reported on at or after `since`: the latest `limit`, in the order of their reports."""

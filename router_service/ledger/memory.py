@@ -20,8 +20,8 @@ from router_service.ledger.summaries import (
     verdict_of,
     write_token,
 )
-from router_service.ledger.sums import sum_up
-from router_service.records import Page, Query, Report, Savings, Summary, Verdict
+from router_service.ledger.sums import spend, sum_up
+from router_service.records import Page, Query, Report, Savings, Spending, Summary, Verdict
 
 
 class MemoryLedger:
@@ -37,6 +37,8 @@ class MemoryLedger:
         self._decisions: OrderedDict[str, Decision] = OrderedDict()
         self._now = now
         self._reports: dict[str, list[Arrived]] = {}
+        # What each decision's reports say it cost, kept so that asking for it every few seconds adds up no reports.
+        self._costs: dict[str, float | None] = {}
 
     def record(self, decision: Decision) -> None:
         """Keep a decision, and of its prompt what may be kept."""
@@ -44,6 +46,7 @@ class MemoryLedger:
         while len(self._decisions) > self._capacity:
             forgotten, _ = self._decisions.popitem(last=False)
             self._reports.pop(forgotten, None)
+            self._costs.pop(forgotten, None)
 
     async def report(self, report: Report) -> None:
         """Keep what became of a decision, once however often it is told; UnknownDecision when it is not kept."""
@@ -51,6 +54,7 @@ class MemoryLedger:
         arrived = self._reports.setdefault(report.decision_id, [])
         if all(entry.report != report for entry in arrived) and len(arrived) < MOST_REPORTS:
             arrived.append(Arrived(report, self._now()))
+            self._costs[report.decision_id] = add_up(arrived).cost_usd
 
     async def find(self, decision_id: str) -> Decision:
         """The decision of this id; UnknownDecision when it is not kept."""
@@ -74,6 +78,14 @@ class MemoryLedger:
     async def savings(self, query: Query) -> tuple[Savings, ...]:
         """Sums for each purpose and model."""
         return sum_up(self._matching(query))
+
+    async def spending(self, since: float, until: float) -> tuple[Spending, ...]:
+        """What each caller's replies have cost; every report counts at once."""
+        return spend(
+            (decision.request.caller, self._costs.get(decision.id))
+            for decision in self._decisions.values()
+            if decision.time >= since and (not until or decision.time < until)
+        )
 
     async def verdicts(self, since: float, limit: int) -> tuple[Verdict, ...]:
         """How replies fared, in the order of their reports."""

@@ -11,7 +11,7 @@ from router_service.ledger.documents import decision_from, report_from
 from router_service.ledger.summaries import VERDICTS, Position, write_token
 from router_service.ledger.sums import TO_MEND, TURNS, UNANSWERED
 from router_service.ledger.tables import DECISIONS, REPORTS, storable
-from router_service.records import Page, Query, Report, Savings, Summary, Verdict
+from router_service.records import Page, Query, Report, Savings, Spending, Summary, Verdict
 
 D = DECISIONS.c
 # Who answered: the model that was chosen, unless another one is known to have stepped in.
@@ -73,6 +73,15 @@ def savings(connection: Connection, query: Query) -> tuple[Savings, ...]:
         )
         for row in connection.execute(_sums(query))
     )
+
+
+def spending(connection: Connection, since: float, until: float) -> tuple[Spending, ...]:
+    """What each caller's replies have cost, by caller; the index `decisions_by_spending` has all that it reads."""
+    cost = func.sum(func.coalesce(D.cost_usd, 0.0)).label("cost_usd")
+    sums = select(D.caller, cost, func.count().label("decisions")).where(*_matching(Query(since=since, until=until)))
+    rows = (Spending(row.caller, row.cost_usd, row.decisions) for row in connection.execute(sums.group_by(D.caller)))
+    # Sorted here: the order of the database depends on its collation.
+    return tuple(sorted(rows, key=lambda row: row.caller))
 
 
 def verdicts(connection: Connection, since: float, limit: int) -> tuple[Verdict, ...]:
@@ -181,4 +190,5 @@ def _summary(row: Row[tuple[object, ...]]) -> Summary:
         strongest_cost_usd=row.strongest_actual_cost_usd,
         cheapest_cost_usd=row.cheapest_actual_cost_usd,
         tokens_estimated=row.tokens_estimated,
+        caller=row.caller,
     )

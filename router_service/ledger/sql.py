@@ -21,7 +21,7 @@ from router_service.ledger.database import LedgerUnavailable, open_database, sen
 from router_service.ledger.documents import key_of
 from router_service.ledger.queue import OnProblem, Unwritable, WriteQueue
 from router_service.ledger.summaries import Arrived, read_token
-from router_service.records import Page, Query, Report, Savings, Verdict
+from router_service.records import Page, Query, Report, Savings, Spending, Verdict
 
 # Most decisions held in memory to be found before they are written.
 MOST_RECENT = 2_000
@@ -109,6 +109,10 @@ class SqlLedger:
     async def savings(self, query: Query) -> tuple[Savings, ...]:
         """Sums over the decisions that are written."""
         return await self._ask(lambda connection: reads.savings(connection, query), SLOW)
+
+    async def spending(self, since: float, until: float) -> tuple[Spending, ...]:
+        """What each caller's replies have cost, as far as it is written, which takes `flush_interval` or a little more."""
+        return await self._ask(lambda connection: reads.spending(connection, since, until), SLOW)
 
     async def verdicts(self, since: float, limit: int) -> tuple[Verdict, ...]:
         """How replies fared, as far as it is written, in the order of their reports."""

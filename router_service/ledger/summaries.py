@@ -108,6 +108,7 @@ def summarise(decision: Decision, reported: Reported) -> Summary:
         strongest_cost_usd=reported.strongest_actual_cost_usd,
         cheapest_cost_usd=reported.cheapest_actual_cost_usd,
         tokens_estimated=reported.tokens_estimated,
+        caller=request.caller,
     )
 
 

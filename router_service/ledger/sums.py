@@ -1,4 +1,4 @@
-"""What many decisions add up to, by purpose and model and in all; in memory here, and by the same rules in SQL in `reads`."""
+"""What many decisions add up to, by purpose and model, by caller, and in all; in memory here, by the same rules in `reads`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 from router_service.domain import FAILURES, Outcome, Purpose, Source
 from router_service.ledger.summaries import VERDICTS
-from router_service.records import Savings, Summary
+from router_service.records import Savings, Spending, Summary
 
 # What the user asks for; the others Aider asks for by itself.
 TURNS = frozenset({Purpose.CODE, Purpose.ASK, Purpose.CONTEXT, Purpose.ARCHITECT, Purpose.EDITOR, Purpose.CHAT})
@@ -26,6 +26,16 @@ def sum_up(summaries: Iterable[Summary]) -> tuple[Savings, ...]:
         alone = _alone(entry)
         groups[key] = _plus(groups[key], alone) if key in groups else alone
     return tuple(sorted(groups.values(), key=lambda sums: (-sums.cost_usd, str(sums.purpose), sums.model)))
+
+
+def spend(costs: Iterable[tuple[str, float | None]]) -> tuple[Spending, ...]:
+    """What each caller's replies have cost, by caller, from each decision's caller and cost."""
+    dollars: dict[str, float] = {}
+    decisions: dict[str, int] = {}
+    for caller, cost in costs:
+        dollars[caller] = dollars.get(caller, 0.0) + (cost or 0.0)
+        decisions[caller] = decisions.get(caller, 0) + 1
+    return tuple(Spending(caller, dollars[caller], decisions[caller]) for caller in sorted(dollars))
 
 
 def total(rows: Sequence[Savings]) -> Savings:

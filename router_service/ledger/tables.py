@@ -42,11 +42,14 @@ DECISIONS = Table(
     Column("previous_outcome", Text, nullable=False, server_default="unknown"),
     Column("reported_at", Double),
     Column("tokens_estimated", Boolean, nullable=False, server_default=false()),
+    Column("caller", Text, nullable=False, server_default=""),
     Column("trace", JSON, nullable=False),
     Index("decisions_by_time", "time", "id"),
     Index("decisions_by_tenant", "tenant", "time", "id"),
     Index("decisions_by_conversation", "conversation_id", "time", "id"),
     Index("decisions_by_report", "reported_at", "id"),
+    # All that spending reads, so that edges may ask every few seconds.
+    Index("decisions_by_spending", "time", "caller", "cost_usd"),
 )
 
 # No foreign key: a report may arrive before the decision that another replica has yet to write.
@@ -71,7 +74,7 @@ def storable(text: str) -> str:
 def decision_row(decision: Decision) -> dict[str, Any]:
     """A decision's row before anything is reported of it."""
     summary = summarise(decision, Reported())
-    texts = ("tenant", "profile", "purpose", "conversation_id", "model", "source", "reason")
+    texts = ("tenant", "profile", "purpose", "conversation_id", "model", "source", "reason", "caller")
     return {
         "id": storable(decision.id),
         "time": decision.time,

@@ -21,10 +21,19 @@ MAX_MESSAGES = 1000
 LONGEST_LATENCY = 86_400.0
 MOST_DOLLARS = 1e6
 # Characters that a text of the request may have; they are kept with the decision.
-TEXT_LIMITS = {"profile": 64, "conversation_id": 128, "preference_id": 128, "edit_format": 32, "tenant": 64}
+TEXT_LIMITS = {
+    "profile": 64,
+    "conversation_id": 128,
+    "preference_id": 128,
+    "edit_format": 32,
+    "tenant": 64,
+    "caller": 64,
+}
 ROLES = frozenset({"system", "user", "assistant", "tool"})
 MAX_BATCH = 256
 MAX_PAGE, DEFAULT_PAGE = 1000, 100
+MAX_ADAPTATIONS = 16
+ADAPTATION = re.compile(r"[a-z0-9_]{1,64}")
 
 
 def read_request(message: pb.SelectModelRequest) -> Request:
@@ -58,6 +67,7 @@ def read_request(message: pb.SelectModelRequest) -> Request:
         ignore_pin=message.ignore_pin,
         unhealthy_providers=frozenset(message.unhealthy_providers),
         continuation=message.continuation,
+        caller=message.caller,
     )
 
 
@@ -77,6 +87,7 @@ def read_report(message: pb.ReportOutcomeRequest) -> Report:
     for field in ("latency", "time_to_first_byte"):
         if not 0 <= seconds(getattr(message, field)) <= LONGEST_LATENCY:
             violations.append(FieldViolation(field, "is not a duration between 0 and a day"))
+    violations += _adaptation_violations(message)
     if violations:
         raise InvalidRequest(violations)
     return Report(
@@ -90,6 +101,7 @@ def read_report(message: pb.ReportOutcomeRequest) -> Report:
         latency_seconds=seconds(message.latency),
         time_to_first_byte_seconds=seconds(message.time_to_first_byte),
         tokens_estimated=message.tokens_estimated,
+        adaptations=tuple(message.adaptations),
     )
 
 
@@ -123,6 +135,11 @@ def read_savings(message: pb.GetSavingsRequest) -> Query:
     )
 
 
+def read_spending(message: pb.GetSpendingRequest) -> tuple[float, float]:
+    """Since when and until when to sum up, in seconds since the epoch; 0 does not restrict."""
+    return seconds(message.since), seconds(message.until)
+
+
 def _choice_violations(message: pb.SelectModelRequest) -> list[FieldViolation]:
     which = message.WhichOneof("choice")
     if which is None or (which == "profile" and not message.profile):
@@ -137,6 +154,19 @@ def _choice_violations(message: pb.SelectModelRequest) -> list[FieldViolation]:
         return [FieldViolation(field, f"holds {len(names)} entries; give 1 to {MAX_CANDIDATES}")]
     wrong = [name for name in names if len(name) > MAX_MODEL_LENGTH or not re.fullmatch(MODEL_ID, name)]
     return [FieldViolation(field, f"{name[:80]!r} is not provider/model, such as openai/gpt-5.2") for name in wrong]
+
+
+def _adaptation_violations(message: pb.ReportOutcomeRequest) -> list[FieldViolation]:
+    names = message.adaptations
+    if len(names) > MAX_ADAPTATIONS:
+        return [FieldViolation("adaptations", f"holds {len(names)} names; give at most {MAX_ADAPTATIONS}")]
+    return [
+        FieldViolation(
+            f"adaptations[{position}]", "is not a rule's name; give 1 to 64 characters of a to z, 0 to 9 and _"
+        )
+        for position, name in enumerate(names)
+        if not ADAPTATION.fullmatch(name)
+    ]
 
 
 def _detail_violations(message: pb.SelectModelRequest) -> list[FieldViolation]:

@@ -7,7 +7,7 @@ from router_service.catalog import Catalog, Model, Profile
 from router_service.domain import Decision, LearningTrace, PreviousReply, Ranked
 from router_service.errors import RouterError
 from router_service.ledger.sums import total
-from router_service.records import Page, Report, Savings, Summary
+from router_service.records import Page, Report, Savings, Spending, Summary
 from router_service.wire.words import SOURCES, duration, outcome_number, purpose_number, timestamp
 
 
@@ -67,6 +67,7 @@ def write_explanation(decision: Decision, reports: tuple[Report, ...]) -> pb.Exp
         edit_format=request.edit_format,
         previous_reply=_write_previous(request.previous_reply),
         learning=None if decision.learning is None else _write_learning(decision.learning),
+        caller=request.caller,
     )
 
 
@@ -149,6 +150,7 @@ def write_report(report: Report) -> pb.ReportOutcomeRequest:
         latency=duration(report.latency_seconds),
         time_to_first_byte=duration(report.time_to_first_byte_seconds),
         tokens_estimated=report.tokens_estimated,
+        adaptations=report.adaptations,
     )
 
 
@@ -178,6 +180,7 @@ def write_summary(summary: Summary) -> pb.DecisionSummary:
         baseline_cost_usd=summary.baseline_cost_usd,
         previous_outcome=outcome_number(summary.previous_outcome),
         tokens_estimated=summary.tokens_estimated,
+        caller=summary.caller,
     )
 
 
@@ -192,6 +195,13 @@ def write_savings(rows: tuple[Savings, ...]) -> pb.GetSavingsResponse:
     """The sums by purpose and model, the dearest first, and all of them together."""
     ordered = sorted(rows, key=lambda row: -row.cost_usd)
     return pb.GetSavingsResponse(rows=[_write_row(row) for row in ordered], total=_write_row(total(rows)))
+
+
+def write_spending(rows: tuple[Spending, ...]) -> pb.GetSpendingResponse:
+    """What each caller's replies have cost."""
+    return pb.GetSpendingResponse(
+        rows=[pb.Spending(caller=row.caller, cost_usd=row.cost_usd, decisions=row.decisions) for row in rows]
+    )
 
 
 def _write_row(row: Savings) -> pb.SavingsRow:

@@ -1,6 +1,7 @@
 """The ledger: one suite for memory, SQLite and a real PostgreSQL, and what only a database has to keep to."""
 
 import asyncio
+import hashlib
 import json
 import math
 import random
@@ -40,12 +41,12 @@ from router_service.domain import (
     Source,
 )
 from router_service.errors import InvalidConfiguration, InvalidRequest, UnknownDecision
-from router_service.ledger import Contents, Ledger, LedgerUnavailable, MemoryLedger, SqlLedger, open_ledger
+from router_service.ledger import Contents, Ledger, LedgerUnavailable, MemoryLedger, SqlLedger, open_ledger, reads
 from router_service.ledger.database import MIGRATIONS, open_database
-from router_service.ledger.documents import decision_from, report_from, to_document
+from router_service.ledger.documents import decision_from, key_of, report_from, to_document
 from router_service.ledger.summaries import MOST_REPORTS, VERDICTS, Arrived, add_up
 from router_service.ledger.tables import METADATA
-from router_service.records import Query, Report, Savings, Summary, Verdict
+from router_service.records import Query, Report, Savings, Spending, Summary, Verdict
 from tests.databases import MISSING, PASSWORD, Postgres, programs
 from tests.processes import Process, wait_until
 
@@ -164,6 +165,7 @@ FULL = Decision(
         tenant="acme",
         ignore_pin=True,
         unhealthy_providers=frozenset({"y"}),
+        caller="nightly\0build",
     ),
     cost_quality_tradeoff=7,
     removed=(Removed("y/none", "unhealthy", "down"),),
@@ -225,6 +227,28 @@ async def test_reports_are_kept_once_in_order_and_seen_at_once(ledger):
         0.01,
         0.05,
     )
+
+
+async def test_what_was_changed_in_a_request_is_kept_with_its_report_and_makes_it_another_one(ledger):
+    ledger.record(decision(1))
+    plain = Report("decision-0001", "z/small", Outcome.COMPLETED, 1000, 200)
+    changed = replace(plain, adaptations=("drop_seed", "max_tokens"))
+    for report in (changed, plain, changed, replace(changed, adaptations=("drop_seed", "max_tokens"))):
+        await ledger.report(report)
+    assert await ledger.reports_of("decision-0001") == (changed, plain)
+
+    async def added_up() -> bool:
+        return [entry.input_tokens for entry in await listed(ledger, 1)] == [1000]
+
+    await until(added_up, "the reports in the summary")
+    assert await ledger.reports_of("decision-0001") == (changed, plain)
+
+
+def test_a_report_without_adaptations_is_the_same_one_to_the_release_before():
+    told = {"decision_id": "d", "served_model": "z/small", "outcome": "applied", "input_tokens": 10}
+    report = Report("d", "z/small", Outcome.APPLIED, 10)
+    assert key_of(report) == hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    assert key_of(replace(report, adaptations=())) == key_of(report) != key_of(replace(report, adaptations=("a",)))
 
 
 async def test_a_decision_has_so_many_reports_and_no_more(ledger):
@@ -325,6 +349,80 @@ async def test_savings_add_up_by_purpose_and_the_model_that_answered(ledger):
     assert await ledger.savings(Query(tenant="nobody")) == ()
 
 
+async def test_spending_adds_up_by_caller_in_the_range_what_replies_have_cost(ledger):
+    for number, caller in enumerate(("nightly", "", "Nightly", "nightly", "nightly", "")):
+        ledger.record(asking(decision(number), caller=caller))
+    start = decision(0).time
+    assert await ledger.spending(start + 100, 0) == ()
+    for number, report in enumerate(
+        (
+            Report("", "openai/big", Outcome.COMPLETED, 1000, 100, 0, 0.5),
+            Report("", "openai/big", Outcome.COMPLETED, 10, 10, 0, 0.0625),
+            Report("", "z/small", Outcome.COMPLETED, 2000, 200, 0, 0.25),
+            Report("", "", Outcome.PROVIDER_FAILED),  # cost nothing that is known
+            Report("", "z/small", Outcome.COMPLETED, 10, 20, 0, 0.125),
+        )
+    ):
+        told = replace(report, decision_id=f"decision-{number:04}")
+        # Neither telling it again nor how the reply fared makes it cost more.
+        for again in (told, told, Report(told.decision_id, "", Outcome.APPLIED)):
+            await ledger.report(again)
+
+    async def all_reported() -> bool:
+        return sum(row.cost_usd for row in await ledger.spending(0, 0)) == 0.9375
+
+    await until(all_reported, "the costs")
+    await listed(ledger, 6)
+    assert await ledger.spending(0, 0) == (
+        Spending("", 0.0625, 2),
+        Spending("Nightly", 0.25, 1),
+        Spending("nightly", 0.625, 3),
+    )
+    assert await ledger.spending(start + 1, start + 4) == (
+        Spending("", 0.0625, 1),
+        Spending("Nightly", 0.25, 1),
+        Spending("nightly", 0.0, 1),
+    )
+    assert await ledger.spending(start + 4, 0) == (Spending("", 0.0, 1), Spending("nightly", 0.125, 1))
+    assert await ledger.spending(0, start) == ()
+
+
+async def test_a_caller_stands_in_the_list(ledger):
+    ledger.record(asking(decision(1), caller="nightly"))
+    assert [entry.caller for entry in await listed(ledger, 1)] == ["nightly"]
+
+
+async def test_memory_forgets_what_a_forgotten_decision_cost():
+    ledger = MemoryLedger(2)
+    for number in range(3):
+        ledger.record(asking(decision(number), caller="nightly"))
+        await ledger.report(Report(f"decision-{number:04}", "z/small", Outcome.COMPLETED, 1, 1, 0, 0.25))
+    assert await ledger.spending(0, 0) == (Spending("nightly", 0.5, 2),)
+
+
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
+async def test_spending_is_read_from_an_index_and_not_from_the_table(url):
+    ledger = sql(url)
+    for number in range(3000):
+        ledger.record(asking(decision(number), caller=f"caller-{number % 7}"))
+    await ledger.close()
+    engine = open_database(url)
+    asked: list[tuple[str, Any]] = []
+    sqlalchemy.event.listen(engine, "before_cursor_execute", lambda *event: asked.append(event[2:4]))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # As the database's own housekeeping leaves it.
+        connection.exec_driver_sql("VACUUM ANALYZE decisions" if "postgresql" in url else "ANALYZE")
+        asked.clear()
+        rows = reads.spending(connection, decision(1000).time, decision(1100).time)
+        statement, parameters = next(entry for entry in asked if "GROUP BY" in entry[0])
+        explain = "EXPLAIN " if "postgresql" in url else "EXPLAIN QUERY PLAN "
+        plan = str(connection.exec_driver_sql(explain + statement, parameters).all())
+    engine.dispose()
+    assert sum(row.decisions for row in rows) == 100
+    expected = "Index Only Scan using" if "postgresql" in url else "USING COVERING INDEX"
+    assert f"{expected} decisions_by_spending" in plan
+
+
 def after(entry: Decision, outcome: Outcome, **changes: Any) -> Decision:
     """A decision whose conversation's previous reply fared so."""
     return asking(replace(entry, **changes), previous_reply=PreviousReply(outcome, "z/small", "before", 1))
@@ -377,6 +475,7 @@ async def test_memory_and_databases_add_up_and_judge_alike(url):
             chance.choice(list(Outcome)),
         )
         entry = asking(entry, purpose=chance.choice(list(Purpose)), edit_format=chance.choice(["", "diff", "whole"]))
+        entry = asking(entry, caller=chance.choice(["", "b", "B", "é", "a"]))
         told = [
             Report(
                 entry.id,
@@ -402,6 +501,10 @@ async def test_memory_and_databases_add_up_and_judge_alike(url):
         sums = await memory.savings(query)
         assert sorted(sums, key=str) == sorted(await again.savings(query), key=str)
         assert len(sums) > 10
+    for begin, end in ((0.0, 0.0), (decision(200).time, 0.0), (decision(50).time, decision(300).time)):
+        spent = await memory.spending(begin, end)
+        assert spent == await again.spending(begin, end)
+        assert len(spent) == 5
     judged = [{entry.decision_id: replace(entry, reported=0.0) for entry in await ledger.verdicts(0, 1000)}
               for ledger in (memory, again)]  # fmt: skip
     assert judged[0] == judged[1]
@@ -556,7 +659,9 @@ def test_documents_of_another_release_can_be_read():
 
 @pytest.mark.parametrize("url", DATABASES, indirect=True)
 async def test_everything_is_there_again_after_a_restart(url):
-    report = Report("full", "z/small", Outcome.APPLIED, 10, 20, 5, 0.5, 0.75, 2.5, 0.5)
+    report = Report(
+        "full", "z/small", Outcome.APPLIED, 10, 20, 5, 0.5, 0.75, 2.5, 0.5, adaptations=("drop_seed", "max_tokens")
+    )
     before = sql(url, Contents.CLIPPED, flush_interval=60)
     before.record(FULL)
     await before.report(report)
@@ -682,6 +787,39 @@ async def test_a_ledger_of_the_first_release_is_brought_forward_with_all_its_row
     again = sql(url)
     assert len((await again.list(EVERYTHING, 2000, "")).summaries) == 1102
     await again.close()
+
+
+SECOND_RELEASE = FIRST_RELEASE.replace("(id,", "(edit_format, previous_outcome, tokens_estimated, id,").replace(
+    "(:id,", "('diff', 'applied', false, :id,"
+)
+
+
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
+async def test_a_ledger_of_the_release_before_is_brought_forward_while_a_router_of_it_writes_on(url):
+    engine = migrate_to(url, "0002")
+
+    def write(number: int) -> None:
+        entry = decision(number)
+        values = {"id": entry.id, "outcome": "unknown", "trace": json.dumps(to_document(kept(entry)))}
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text(SECOND_RELEASE), values)
+
+    write(1)
+    ledger = sql(url)
+    write(2)
+    assert await ledger.spending(0, 0) == (Spending("", 0.5, 2),)
+    # What that router knows of a decision of this release is its report.
+    ledger.record(asking(decision(3), caller="nightly"))
+    await listed(ledger, 3)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("UPDATE decisions SET cost_usd = 0.125 WHERE id = 'decision-0003'"))
+    assert await ledger.spending(0, 0) == (Spending("", 0.5, 2), Spending("nightly", 0.125, 1))
+    found = await ledger.find("decision-0001")
+    assert found.request.caller == ""
+    await ledger.close()
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    engine.dispose()
 
 
 @pytest.mark.parametrize("url", DATABASES, indirect=True)
