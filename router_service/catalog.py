@@ -130,6 +130,8 @@ class Profile(_Entry):
     memory_seconds: Seconds = 86_400
     escalation: Escalation = Escalation()
     learning: Learning = Learning()
+    # Whether the user is to be told of each choice where the reply begins.
+    note: bool = False
 
     def tradeoff_for(self, purpose: Purpose) -> int:
         """The cost_quality_tradeoff that applies to a purpose, 0 (quality) to 10 (cost)."""

@@ -195,3 +195,4 @@ class Decision:
     strongest_model: str = ""
     cheapest_model: str = ""
     learning: LearningTrace | None = None
+    note: bool = False

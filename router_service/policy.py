@@ -39,6 +39,11 @@ def policy_for(request: Request, catalog: Catalog) -> Policy:
     return apply(profile, names, request)
 
 
+def is_noted(request: Request, catalog: Catalog) -> bool:
+    """Whether the user is to be told of the choice: as the profile says that was asked for, also while a trial decides."""
+    return bool(request.profile) and _named(request.profile, catalog).note
+
+
 def apply(profile: Profile, names: tuple[str, ...], request: Request) -> Policy:
     """A profile's policy over given candidates."""
     own = request.cost_quality_tradeoff

@@ -198,6 +198,7 @@ class Selection:
             cheapest_model=economics.cheapest(bench.ranking),
             learning=trace_of(bench.ranking, bench.below, bench.learnt, applied, distrust),
             valid_for_seconds=applied.profile.pin_idle_seconds if is_pinned(request) else 0.0,
+            note=policy.is_noted(request, catalog),
         )
 
     def _baseline(self, request: Request, applied: Policy, catalog: Catalog) -> tuple[str, float | None]:

@@ -23,6 +23,7 @@ def write_decision(decision: Decision) -> pb.SelectModelResponse:
         valid_for=duration(decision.valid_for_seconds),
         baseline_model=decision.baseline_model,
         baseline_cost_usd=decision.baseline_cost_usd,
+        note=decision.note,
     )
 
 
@@ -99,6 +100,7 @@ def write_profile(profile: Profile, catalog: Catalog) -> pb.Profile:
         candidates=catalog.expand(profile),
         cost_quality_tradeoff=profile.cost_quality_tradeoff,
         not_diamond=profile.not_diamond,
+        note=profile.note,
     )
 
 

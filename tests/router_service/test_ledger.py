@@ -177,6 +177,7 @@ FULL = Decision(
     baseline_model="openai/big",
     baseline_cost_usd=0.03,
     valid_for_seconds=math.inf,
+    note=True,
 )
 
 
@@ -815,7 +816,7 @@ async def test_a_ledger_of_the_release_before_is_brought_forward_while_a_router_
         connection.execute(sqlalchemy.text("UPDATE decisions SET cost_usd = 0.125 WHERE id = 'decision-0003'"))
     assert await ledger.spending(0, 0) == (Spending("", 0.5, 2), Spending("nightly", 0.125, 1))
     found = await ledger.find("decision-0001")
-    assert found.request.caller == ""
+    assert (found.note, found.request.caller) == (False, "")
     await ledger.close()
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []

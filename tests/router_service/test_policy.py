@@ -33,6 +33,22 @@ trial = { profile = "strong", weight = 0.25 }
 [profiles.strong]
 candidates = ["openai/*"]
 cost_quality_tradeoff = 0
+
+[profiles.telling]
+candidates = ["openai/*"]
+cost_quality_tradeoff = 5
+note = true
+
+[profiles.telling-on-trial]
+candidates = ["openai/*"]
+cost_quality_tradeoff = 5
+note = true
+trial = { profile = "strong", weight = 1 }
+
+[profiles.silent-on-trial]
+candidates = ["openai/*"]
+cost_quality_tradeoff = 5
+trial = { profile = "telling", weight = 1 }
 """
 CODE = {"profile": "auto", "purpose": "PURPOSE_CODE", "requirements": {"inputTokens": 20_000}}
 
@@ -157,6 +173,36 @@ def test_a_trial_decides_its_share_of_the_conversations_and_each_always_alike(po
     for number in range(0, 400, 40):
         decision = select(port, profile="compared", conversationId=f"t{number}", purpose="PURPOSE_ASK", ignorePin=True)
         assert explain(port, decision).policy == arms[number]
+
+
+@pytest.mark.parametrize(
+    ("choice", "policy", "note"),
+    [
+        ({"profile": "telling"}, "telling", True),
+        ({"profile": "strong"}, "strong", False),
+        ({"profile": "telling-on-trial"}, "strong", True),
+        ({"profile": "silent-on-trial"}, "telling", False),
+        ({"model": "openai/gpt-4o"}, "", False),
+        ({"candidates": {"models": ["openai/gpt-4o"]}}, "", False),
+    ],
+)
+def test_the_user_is_to_be_told_where_the_profile_that_was_asked_for_says_so(port, choice, policy, note):
+    decision = select(port, **choice)
+    trace = explain(port, decision)
+    assert (trace.policy, decision.note, trace.decision.note) == (policy, note, note)
+
+
+def test_the_profiles_say_whether_the_user_is_to_be_told(port):
+    profiles = call(port, "ListProfiles", pb.ListProfilesRequest()).profiles
+    assert {profile.name for profile in profiles if profile.note} == {"telling", "telling-on-trial"}
+
+
+def test_a_pinned_and_an_escalated_decision_are_told_like_any_other(port):
+    first = select(port, profile="telling", conversationId="told", purpose="PURPOSE_CODE")
+    failed = {"outcome": "OUTCOME_UNDONE", "model": first.model, "decisionId": first.decision_id}
+    for source, previous in ((pb.DECISION_SOURCE_PINNED, {}), (pb.DECISION_SOURCE_ESCALATED, failed)):
+        later = select(port, profile="telling", conversationId="told", purpose="PURPOSE_CODE", previousReply=previous)
+        assert (later.source, later.note) == (source, True)
 
 
 def test_a_shadow_policy_is_recorded_and_not_applied(port):
