@@ -154,6 +154,10 @@ def _left_out(dataset: Dataset) -> list[str]:
         (dataset.without_prompt, "turns have no stored prompt and are left out."),
         (dataset.withheld, "replies are left out: their profiles let no text out to Not Diamond."),
         (dataset.scripted, "replies are left out: scripted demo models gave them."),
+        (
+            dataset.slugs,
+            "replies are left out: their models' providers (@...) are names that Not Diamond does not know.",
+        ),
     )
     return [f"{number} {what}" for number, what in told if number]
 

@@ -19,7 +19,8 @@ Tradeoff = Annotated[int, Field(ge=0, le=10)]
 Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
 # Lengths of memory that evidence is kept for at once.
 MOST_MEMORIES = 8
-MODEL_ID = r"^[a-z0-9][a-z0-9_.-]*/[^\s/][^\s]*$"
+# A provider that begins with @ is a slug: see `names_a_slug`.
+MODEL_ID = r"^@?[a-z0-9][a-z0-9_.-]*/[^\s/][^\s]*$"
 
 
 class _Entry(BaseModel):
@@ -194,6 +195,11 @@ class Catalog(_Entry):
         for pattern in profile.candidates:
             found.update(dict.fromkeys(m.id for m in self.models if fnmatchcase(m.id, pattern)))
         return tuple(found)
+
+
+def names_a_slug(model: str) -> bool:
+    """Whether a model's provider is a name that its operator gave it, such as `@openai-prod`, and that nobody else knows."""
+    return model.startswith("@")
 
 
 def merge(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from router_service.catalog import Model
+from router_service.catalog import Model, names_a_slug
 from router_service.not_diamond import NotDiamondModel
 
 # In seconds. Not Diamond says its list may be kept for an hour.
@@ -25,14 +25,22 @@ class Known:
     def offerable(self, models: Sequence[Model]) -> tuple[tuple[Model, ...], Mapping[str, str]]:
         """Which of our models may be offered, with Not Diamond's context and prices, and why the others may not.
 
-        While nothing is known yet all are offered as they are. The copies are for the offer alone: our limits and
-        prices decide everything else.
+        While nothing is known yet all are offered as they are, except those whose provider is a slug: which model of
+        its own that might be would be a guess. The copies are for the offer alone: our limits and prices decide
+        everything else.
         """
-        if self.models is None:
-            return tuple(models), {}
-        kept = tuple(_with_figures(model, self.models[model.id]) for model in models if model.id in self.models)
-        dropped = {model.id: "Not Diamond does not know it" for model in models if model.id not in self.models}
-        return kept, dropped
+        kept: list[Model] = []
+        dropped: dict[str, str] = {}
+        for model in models:
+            if names_a_slug(model.id):
+                dropped[model.id] = f"{model.provider} is a name that Not Diamond does not know"
+            elif self.models is None:
+                kept.append(model)
+            elif model.id in self.models:
+                kept.append(_with_figures(model, self.models[model.id]))
+            else:
+                dropped[model.id] = "Not Diamond does not know it"
+        return tuple(kept), dropped
 
 
 class Lister(Protocol):

@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from router_service import clipping
-from router_service.catalog import Catalog, Profile
+from router_service.catalog import Catalog, Profile, names_a_slug
 from router_service.domain import Decision, Message
 from router_service.errors import InvalidConfiguration
 from router_service.ledger import IN_MEMORY, reads
@@ -32,13 +32,14 @@ class Dataset:
     """Turns with a prompt, and what was left out.
 
     `without_prompt`: turns without one; `withheld`: first replies whose profile lets nothing out; `scripted`: first replies
-    of the demo models, which are no models.
+    of the demo models, which are no models; `slugs`: first replies of models whose provider is a name of the operator's own.
     """
 
     turns: tuple[Turn, ...]
     without_prompt: int = 0
     withheld: int = 0
     scripted: int = 0
+    slugs: int = 0
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -89,9 +90,16 @@ def read_dataset(url: str, query: Query, catalog: Catalog) -> Dataset:
         for decision, verdict in real
         if (profile := _profile_of(decision, catalog)) is not None
     ]
-    turns = first_replies(allowed)
+    named = [(decision, verdict) for decision, verdict in allowed if not names_a_slug(verdict.model)]
+    turns = first_replies(named)
     kept = tuple(turn for turn in turns if turn.prompt)
-    return Dataset(kept, len(turns) - len(kept), len(real) - len(allowed), len(first) - len(real))
+    return Dataset(
+        turns=kept,
+        without_prompt=len(turns) - len(kept),
+        withheld=len(real) - len(allowed),
+        scripted=len(first) - len(real),
+        slugs=len(allowed) - len(named),
+    )
 
 
 def _require_database(url: str) -> None:

@@ -60,6 +60,7 @@ def fill(port: int, turns: int) -> None:
     ask(port, "an answer that says nothing", "no_edits", "x/middle")
     ask(port, "mends what nobody knows", "applied", "x/middle", **after("dec_unknown"))
     ask(port, "sentinel of the scripted models", "applied", "demo/small")
+    ask(port, "sentinel of the slug", "applied", "@openai-prod/gpt-5")
 
 
 def ledger_of(folder: Path, turns: int, contents: str = "clipped") -> dict[str, str]:
@@ -140,6 +141,14 @@ def test_scripted_demo_models_are_not_trained_on(ledger, not_diamond, tmp_path):
     assert "demo/" not in exported
     assert "sentinel of the scripted models" not in exported
     assert "1 replies are left out: scripted demo models gave them" in ran.words
+
+
+def test_models_whose_provider_is_a_slug_are_not_trained_on(ledger, not_diamond, tmp_path):
+    ran = train(ledger, not_diamond, "--out", tmp_path / "turns.csv")
+    assert "sentinel of the slug" not in (tmp_path / "turns.csv").read_text()
+    assert (
+        "1 replies are left out: their models' providers (@...) are names that Not Diamond does not know" in ran.words
+    )
 
 
 def test_it_is_said_before_the_question_that_rows_have_one_score_each(ledger, not_diamond):

@@ -135,6 +135,14 @@ def test_until_it_is_known_everything_may_be_offered():
     assert Known().offerable(models) == (models, {})
 
 
+def test_a_model_whose_provider_is_a_slug_is_never_offered_and_it_is_said_why():
+    models = (model("openai/gpt"), model("@openai/gpt"))
+    why = {"@openai/gpt": "@openai is a name that Not Diamond does not know"}
+    listed = {"openai/gpt": NotDiamondModel("openai/gpt", None, None, None)}
+    for known in (Known(), Known(listed)):
+        assert known.offerable(models) == (models[:1], why)
+
+
 def test_the_offer_has_not_diamonds_figures_and_only_what_it_knows():
     ours = (model("openai/gpt"), model("a/b"), model("openai/odd"))
     known = Known(
