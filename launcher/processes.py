@@ -15,7 +15,7 @@ TRUST = frozenset({"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_
 PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"})
 PREFIXES = {
     "router": ("ROUTER_", "NOT_DIAMOND_", "NOTDIAMOND_", "OTEL_", *PROXIES),
-    "portkey": ("PORTKEY_UPSTREAM_",),
+    "portkey": ("PORTKEY_UPSTREAM_", "PORTKEY_WORKERS"),
     "demo": ("DEMO_",),
 }
 GATEWAY = Path("portkey", "node_modules", "@portkey-ai", "gateway", "build", "start-server.js")

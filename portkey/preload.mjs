@@ -1,13 +1,15 @@
-// Loaded before the open-source Portkey gateway (node --import) to mend four things it has no setting for:
-// it listens on every interface, gives up on an upstream's headers after 300 s, reads an upstream's answer to
-// its end although the client has gone, and has no end of its own for SIGTERM (the first process of a container
-// would ignore it, any other would cut its answers).
+// Loaded before the open-source Portkey gateway (node --import) to mend five things it has no setting for:
+// it runs on one core, listens on every interface, gives up on an upstream's headers after 300 s, reads an
+// upstream's answer to its end although the client has gone, and has no end of its own for SIGTERM (the first
+// process of a container would ignore it, any other would cut its answers).
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Server } from 'node:http';
+import { shareAmongWorkers, whenStopped } from './workers.mjs';
 
 const host = process.env.PORTKEY_HOST || '127.0.0.1';
 const headersTimeoutS = positiveNumber('PORTKEY_UPSTREAM_HEADERS_TIMEOUT_S', 600);
 
+await shareAmongWorkers();
 bindTo(host);
 const clientDeparture = followClients();
 globalThis.fetch = fetchForClient(globalThis.fetch, clientDeparture, await patientDispatcher(headersTimeoutS * 1000));
@@ -27,15 +29,25 @@ function bindTo(address) {
   const listen = Server.prototype.listen;
   Server.prototype.listen = function (...args) {
     const options = typeof args[0] === 'object' && args[0] !== null ? args[0] : { port: Number(args[0] ?? 0) };
-    stopOnTerm(this);
-    this.once('listening', () => console.info(`listening on ${address} port ${this.address().port}`));
+    drainWhenStopped(this);
+    const refuse = (error) => refuseToListen(error, address, options.port);
+    this.once('error', refuse);
+    this.once('listening', () => {
+      this.off('error', refuse);
+      console.info(`listening on ${address} port ${this.address().port}`);
+    });
     return listen.call(this, { ...options, host: address }, args.findLast((arg) => typeof arg === 'function'));
   };
 }
 
-/** At SIGTERM takes no new connection, finishes the answers under way, and ends. */
-function stopOnTerm(server) {
-  process.once('SIGTERM', () => {
+function refuseToListen(error, address, port) {
+  console.error(`Cannot listen on ${address} port ${port} (${error.code}); free the port or choose another one.`);
+  process.exit(1);
+}
+
+/** Told to stop, takes no new connection, finishes the answers under way, and ends. */
+function drainWhenStopped(server) {
+  whenStopped(() => {
     server.close(() => process.exit(0));
     server.closeIdleConnections();
   });

@@ -97,11 +97,12 @@ def node() -> str:
     return str(Path(spec.origin).parent / "bin" / "node")
 
 
-def start_portkey(port: int) -> Process:
+def start_portkey(port: int, **env: str) -> Process:
+    """One worker unless PORTKEY_WORKERS says otherwise, so that the tests' footprint stays small."""
     assert PORTKEY.exists(), "the open-source Portkey gateway is not installed; run: make test"
     preload = ROOT / "portkey" / "preload.mjs"
     argv = [node(), "--import", str(preload), str(PORTKEY), "--headless", f"--port={port}"]
-    process = Process(argv, {"NODE_ENV": "production"}, "portkey")
+    process = Process(argv, {"NODE_ENV": "production", "PORTKEY_WORKERS": "1", **env}, "portkey")
     return process.ready_when(lambda: http_ok(f"http://127.0.0.1:{port}/"))
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from tests.conftest import System
+from tests.fakes import anthropic
 from tests.fakes import provider as fake
 from tests.processes import free_port, start_edge, start_router
 
@@ -18,27 +18,6 @@ candidates = ["anthropic/claude-sonnet-5-5", "fake/second"]
 cost_quality_tradeoff = 0
 """
 ASKED = {"model": "claude", "messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}]}
-
-
-async def anthropic(request: web.Request, body: dict) -> web.StreamResponse:
-    """Anthropic's Messages API; like the real one it refuses a request without max_tokens."""
-    if "max_tokens" not in body:
-        error = {"type": "error", "error": {"type": "invalid_request_error", "message": "max_tokens: Field required"}}
-        return web.json_response(error, status=400)
-    usage = {"input_tokens": 9, "output_tokens": 3}
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": body["model"], "stop_reason": "end_turn"}
-    if not body.get("stream"):
-        return web.json_response({**message, "content": [{"type": "text", "text": "hello"}], "usage": usage})
-    events = (
-        {"type": "message_start", "message": {**message, "content": [], "stop_reason": None, "usage": usage}},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hello"}},
-        {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}},
-        {"type": "message_stop"},
-    )
-    lines = tuple(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events)
-    return await fake.stream(request, lines)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +46,6 @@ def claude_edge(
 async def test_anthropic_is_asked_in_its_own_form_and_answers_in_openais(
     http: aiohttp.ClientSession, system: System, claude_edge: str, stream: bool
 ):
-    system.provider.script["claude-sonnet-5-5"] = anthropic
     async with http.post(claude_edge, json={**ASKED, "stream": stream}) as answer:
         assert answer.status == 200
         assert answer.headers["x-served-model"] == "anthropic/claude-sonnet-5-5"
@@ -87,7 +65,6 @@ async def test_anthropic_is_asked_in_its_own_form_and_answers_in_openais(
 
 
 async def test_the_clients_own_limit_is_kept(http: aiohttp.ClientSession, system: System, claude_edge: str):
-    system.provider.script["claude-sonnet-5-5"] = anthropic
     async with http.post(claude_edge, json={**ASKED, "max_tokens": 77}) as answer:
         assert answer.status == 200
     assert system.provider.seen[0].body["max_tokens"] == 77
@@ -96,12 +73,7 @@ async def test_the_clients_own_limit_is_kept(http: aiohttp.ClientSession, system
 async def test_a_cut_answer_of_a_translated_provider_is_told_as_one(
     http: aiohttp.ClientSession, system: System, claude_edge: str
 ):
-    async def cut(request: web.Request, body: dict) -> web.StreamResponse:
-        delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hel"}}
-        start = f"event: content_block_delta\ndata: {json.dumps(delta)}\n\n"
-        return await fake.stream(request, (start.encode(),), abort=True)
-
-    system.provider.script["claude-sonnet-5-5"] = cut
+    system.provider.script["claude-sonnet-5-5"] = anthropic.cut_after(4, abort=True)
     async with http.post(claude_edge, json={**ASKED, "stream": True}) as answer:
         text = await answer.text()
     assert '"code": "stream_truncated"' in text
@@ -111,7 +83,7 @@ async def test_a_cut_answer_of_a_translated_provider_is_told_as_one(
 async def test_a_translated_provider_that_is_overloaded_is_followed_by_one_that_is_not(
     http: aiohttp.ClientSession, system: System, claude_edge: str
 ):
-    system.provider.script["claude-sonnet-5-5"] = fake.refuse(529)
+    system.provider.script["claude-sonnet-5-5"] = anthropic.refuse(529, "Overloaded")
     async with http.post(claude_edge, json={**ASKED, "stream": True}) as answer:
         assert answer.status == 200
         assert answer.headers["x-served-model"] == "fake/second"

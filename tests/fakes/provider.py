@@ -1,4 +1,4 @@
-"""A model provider that speaks OpenAI's wire format and does what its script says, by model name."""
+"""A model provider that answers each path in that path's form, and does what its script says, by model name."""
 
 import asyncio
 import json
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from tests.fakes import anthropic, gemini, openai_forms, openai_responses
+from tests.fakes.behaviours import Behaviour, header_names, stream
 from tests.fakes.threads import ServerThread
-
-Behaviour = Callable[[web.Request, dict], Awaitable[web.StreamResponse]]
 
 
 @dataclass
@@ -21,6 +21,11 @@ class Seen:
     body: dict
     raw: bytes
     closed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def model(self) -> str:
+        """The model that was asked for: Gemini's API has it in the path, all others in the body."""
+        return self.body.get("model") or gemini.model_in(self.path)
 
 
 EVENTS = (
@@ -44,15 +49,17 @@ async def answer(request: web.Request, body: dict) -> web.StreamResponse:
     return await stream(request, EVENTS)
 
 
-async def stream(request: web.Request, events: tuple[bytes, ...], *, abort: bool = False) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"content-type": "text/event-stream"})
-    await response.prepare(request)
-    for event in events:
-        await response.write(event)
-    if abort:
-        await response.drain() if hasattr(response, "drain") else None
-        request.transport.abort()
-    return response
+def default(path: str) -> Behaviour:
+    """What a model that is not in the script does: it answers in the form of the path."""
+    if path.endswith("/responses"):
+        return openai_responses.answer
+    if path.endswith("/embeddings"):
+        return openai_forms.embed
+    if path.endswith(("/messages", "/messages/count_tokens")):
+        return anthropic.answer
+    if path.endswith("/completions") and not path.endswith("/chat/completions"):
+        return openai_forms.complete
+    return gemini.answer if gemini.model_in(path) else answer
 
 
 def cut_after(count: int, *, abort: bool) -> Behaviour:
@@ -69,7 +76,7 @@ def refuse(status: int, message: str = "refused", **headers: str) -> Behaviour:
 
     async def behave(request: web.Request, body: dict) -> web.StreamResponse:
         error = {"error": {"message": message, "type": "server_error", "param": None, "code": None}}
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        named = header_names(headers)
         return web.Response(status=status, text=json.dumps(error), content_type="application/json", headers=named)
 
     return behave
@@ -127,7 +134,7 @@ class FakeProvider:
         self.seen.clear()
 
     def models_tried(self) -> list[str]:
-        return [seen.body.get("model", "") for seen in self.seen]
+        return [seen.model for seen in self.seen]
 
     def close(self) -> None:
         self._thread.close()
@@ -146,7 +153,7 @@ class FakeProvider:
         body = json.loads(raw) if raw else {}
         seen = Seen(request.path, dict(request.headers), body, raw)
         self.seen.append(seen)
-        behave = self.script.get(body.get("model", ""), answer)
+        behave = self.script.get(seen.model) or default(request.path)
         try:
             return await behave(request, body)
         except asyncio.CancelledError:

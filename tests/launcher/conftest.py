@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from gateway_house import NODES
 from launcher_house import GATEWAY, House, is_alive
 
 
@@ -31,6 +32,14 @@ def gateway() -> Path:
     if not GATEWAY.is_file():
         pytest.skip("portkey/node_modules is absent; scripts/bootstrap.sh run installs it")
     return GATEWAY
+
+
+@pytest.fixture(params=NODES)
+def node(request: pytest.FixtureRequest, gateway: Path) -> str:
+    found = NODES[request.param]
+    if found is None:
+        pytest.skip(f"no Node.js of this kind here: {request.param}")
+    return found
 
 
 @pytest.fixture

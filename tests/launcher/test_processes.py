@@ -35,6 +35,13 @@ def test_the_demo_models_get_no_key() -> None:
     assert processes["demo"].environment["DEMO_PACE"] == "fast"
 
 
+def test_the_gateway_is_told_its_number_of_workers_and_no_key() -> None:
+    processes = planned(PORTKEY_WORKERS="3", PORTKEY_UPSTREAM_HEADERS_TIMEOUT_S="5", PORTKEY_SECRET="secret")
+
+    assert processes["portkey"].environment["PORTKEY_WORKERS"] == "3"
+    assert keys_in(processes["portkey"]) == set()
+
+
 @pytest.mark.parametrize("key", PROVIDER_KEYS)
 def test_any_real_provider_replaces_the_demo_models(key: str) -> None:
     assert list(planned(**{key: "secret"})) == ["router", "portkey", "edge"]
