@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
@@ -13,14 +14,24 @@ from starlette.exceptions import HTTPException
 
 from edge_gateway import settings as settings_module
 from edge_gateway import telemetry
-from edge_gateway.completion import Completion, TimeLimits
+from edge_gateway.access.admission import Admission
+from edge_gateway.access.keys import Keys
+from edge_gateway.access.limiter import open_limiter
+from edge_gateway.access.reconciliation import Reconciler
+from edge_gateway.adaptations import Adaptations
+from edge_gateway.cache import Answers, MemoryStore, Store
+from edge_gateway.circuits import Circuits
+from edge_gateway.clients import Clients
+from edge_gateway.completion import Completion
 from edge_gateway.conversations import Conversations
+from edge_gateway.dispatch import Dispatcher, TimeLimits
 from edge_gateway.endpoints import surface
 from edge_gateway.errors import NOT_FOUND, GatewayError
 from edge_gateway.feedback import Feedback
 from edge_gateway.outcomes import Outcomes
 from edge_gateway.portkey import Portkey
-from edge_gateway.providers import reachable
+from edge_gateway.portkey_config import Emitter, Features, Hosted, OpenSource
+from edge_gateway.providers import Providers, reachable
 from edge_gateway.router_client import RouterClient, channel_credentials
 from edge_gateway.routing import Routing
 from edge_gateway.settings import Config, Settings
@@ -28,32 +39,84 @@ from edge_gateway.settings import Config, Settings
 SERVER_ERROR = 500
 
 
+class _House:
+    """The parts of a running edge, each made once and given what it needs."""
+
+    def __init__(
+        self, settings: Settings, config: Config, providers: Providers, router: RouterClient, keys: Keys | None
+    ) -> None:
+        """Made inside the running event loop, as connections have to be."""
+        key = settings.portkey_key.get_secret_value() if settings.portkey_key else ""
+        redis = settings.redis_url.get_secret_value() if settings.redis_url else ""
+        emitter = _emitter(settings, config)
+        limits = TimeLimits(
+            settings.first_byte_timeout, settings.first_token_timeout, settings.answer_timeout, settings.total_timeout
+        )
+        self._portkey = Portkey(settings.portkey_base_url, key, settings.idle_timeout)
+        self._answers = Answers(_answer_store(settings, redis), settings.cache_seconds, settings.cache_answer_bytes)
+        feedback = Feedback(settings.feedback_base_url, key) if settings.feedback_base_url else None
+        self._outcomes = Outcomes(router, self._answers, feedback)
+        self._limiter = open_limiter(redis, _tell) if keys else None
+        admission = Admission(self._limiter, settings.limit_wait) if self._limiter else None
+        self._reconciler = Reconciler(router.spending, self._limiter, _tell) if self._limiter else None
+        self.clients = Clients(keys, admission, lambda: router.offer)
+        self.routing = Routing(
+            router,
+            providers,
+            config.providers,
+            config.default_order,
+            settings.routing_characters,
+            emitter.translates,
+        )
+        circuits = Circuits(time.monotonic, settings.circuit_failures, settings.retry_share)
+        self.completion = Completion(
+            self.clients,
+            self.routing,
+            Dispatcher(self._portkey, providers, Adaptations(config.adaptations), emitter, circuits, limits),
+            self._outcomes,
+            Conversations(settings.conversations, settings.conversation_idle),
+            self._answers,
+            settings.total_timeout,
+            cached_by_portkey=bool(emitter.features.cache),
+        )
+
+    def start(self) -> None:
+        """Begin what runs beside the requests."""
+        if self._reconciler is not None:
+            self._reconciler.start()
+
+    async def close(self) -> None:
+        """Tell what is still to be told, and close all connections."""
+        await self._outcomes.close()
+        await self._portkey.close()
+        await self._answers.close()
+        if self._reconciler is not None and self._limiter is not None:
+            await self._reconciler.close()
+            await self._limiter.close()
+
+
 def create(settings: Settings, config: Config) -> FastAPI:
     """The application; its connections are opened when it starts and closed when it stops."""
     shipped = settings_module.load_config("").providers
     files = settings_module.certificate_files(settings)
-    providers = reachable(config.providers, shipped, settings_module.environment())
+    providers = reachable(config.providers, shipped, settings_module.environment(), hosted=settings.hosted)
+    keys = Keys(Path(settings.api_keys_file), _tell) if settings.api_keys_file else None
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        key = settings.portkey_key.get_secret_value() if settings.portkey_key else ""
-        portkey = Portkey(settings.portkey_base_url, key, settings.idle_timeout)
         token = settings.router_token.get_secret_value() if settings.router_token else ""
         router = RouterClient(settings.router, settings.router_deadline, channel_credentials(files), token)
-        feedback = Feedback(settings.feedback_base_url, key) if settings.feedback_base_url else None
-        outcomes = Outcomes(router, feedback)
-        conversations = Conversations(settings.conversations, settings.conversation_idle)
+        house = _House(settings, config, providers, router, keys)
         app.state.router = router
-        routing = Routing(router, providers, config.providers, config.default_order, settings.routing_characters)
-        app.state.routing = routing
-        limits = TimeLimits(settings.first_byte_timeout, settings.answer_timeout, settings.total_timeout)
-        app.state.completion = Completion(routing, portkey, outcomes, conversations, providers, limits)
+        app.state.routing = house.routing
+        app.state.clients = house.clients
+        app.state.completion = house.completion
         refreshing = asyncio.create_task(router.keep_refreshing())
+        house.start()
         telemetry.event("listening", address=settings.listen, router=settings.router, providers=sorted(providers))
         yield
         refreshing.cancel()
-        await outcomes.close()
-        await portkey.close()
+        await house.close()
         await router.close()
 
     app = FastAPI(title="edge_gateway", lifespan=lifespan, openapi_url=None)
@@ -71,7 +134,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
     """Unknown paths and methods, in OpenAI's form."""
     status = error.status_code if isinstance(error, HTTPException) else SERVER_ERROR
     where = f"{request.method} {request.url.path[:100]}"
-    text = f"There is no {where} here. Served are POST /v1/chat/completions and GET /v1/models."
+    text = f"There is no {where} here. Served are POST /v1/chat/completions, /v1/responses, /v1/messages, "
+    text += "/v1/completions and /v1/embeddings, and GET /v1/models."
     kind = GatewayError(status, "invalid_request_error", "not_found" if status == NOT_FOUND else "not_allowed", text)
     headers = dict(getattr(error, "headers", None) or {})
     return Response(kind.body(), status, headers, "application/json")
@@ -87,3 +151,22 @@ async def _bug(request: Request, error: Exception) -> Response:
     text = "The gateway made a mistake of its own. Try again; if it stays so, its log has the details."
     answer = GatewayError(SERVER_ERROR, "server_error", "internal_error", text)
     return Response(answer.body(), SERVER_ERROR, media_type="application/json")
+
+
+def _emitter(settings: Settings, config: Config) -> Emitter:
+    cache = config.portkey.cache.model_dump(exclude_none=True) if config.portkey.cache and settings.hosted else {}
+    features = Features(cache, config.portkey.input_guardrails, config.portkey.output_guardrails)
+    return Hosted(features) if settings.hosted else OpenSource(features)
+
+
+def _answer_store(settings: Settings, redis: str) -> Store:
+    if not redis:
+        return MemoryStore(settings.cache_bytes)
+    # The client takes a fifth of a second to import, so only an edge that has a Redis pays for it.
+    from edge_gateway.cache.redis import RedisStore  # noqa: PLC0415
+
+    return RedisStore(redis, time.monotonic)
+
+
+def _tell(name: str, fields: Mapping[str, object]) -> None:
+    telemetry.problem(name, **fields)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 LONGEST_VALUE = 300
@@ -14,7 +14,7 @@ LONGEST_VALUE = 300
 class Call:
     """One request as it came, the response headers that grow with what is known of it, and whether the log has it.
 
-    `peer`: the address it came from.
+    `peer`: the address it came from. `key_name`: whose key came along; `form`: the form of API; `profile`: the one asked for.
     """
 
     body: bytes
@@ -24,6 +24,9 @@ class Call:
     started: float = field(default_factory=time.monotonic)
     headers: dict[str, str] = field(default_factory=dict)
     requested_model: str = ""
+    key_name: str = ""
+    form: str = ""
+    profile: str = ""
     told: bool = False
 
     def __post_init__(self) -> None:
@@ -36,12 +39,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What goes back: headers, and either a whole body or a stream."""
+    """What goes back: headers, and either a whole body or a stream; `abandon` is called when that is over, run or not."""
 
     media_type: str
     headers: Mapping[str, str]
     body: bytes = b""
     stream: AsyncIterator[bytes] | None = None
+    abandon: Callable[[], None] = lambda: None
 
 
 def header_value(text: str) -> str:

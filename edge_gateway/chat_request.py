@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -13,7 +14,8 @@ from edge_gateway.errors import invalid_request
 CHARACTERS_PER_TOKEN = 3.5
 TOKENS_PER_MESSAGE = 4
 TOKENS_PER_IMAGE = 1000
-_IMAGES = frozenset({"image_url", "input_image", "image"})
+IMAGES = frozenset({"image_url", "input_image", "image"})
+Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 class _Part(msgspec.Struct, gc=False):
@@ -36,6 +38,8 @@ class _Body(msgspec.Struct):
     stream: bool | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
+    temperature: Any = None
+    n: Any = None
     tools: list[Any] | None = None
     response_format: _Format | None = None
 
@@ -53,17 +57,26 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What routing needs of a request; token counts are estimates, `fields` the names at the body's top level."""
+    """What routing needs of a request; token counts are estimates, `fields` the names at the body's top level.
+
+    `answers`: how many are asked for. `repeatable`: the client wants the same answer to the same question. `bound`: it holds
+    what only the model that wrote it can read, such as encrypted reasoning. `stored`: it goes on from an answer that its
+    provider keeps.
+    """
 
     model: str
     turns: tuple[Turn, ...]
     stream: bool
     input_tokens: int
     output_tokens: int
-    images: int
-    tools: bool
-    json: bool
-    fields: frozenset[str]
+    images: int = 0
+    tools: bool = False
+    json: bool = False
+    fields: frozenset[str] = frozenset()
+    repeatable: bool = False
+    bound: bool = False
+    stored: bool = False
+    answers: int = 1
 
     @property
     def vision(self) -> bool:
@@ -72,21 +85,13 @@ class ChatRequest:
 
 
 _everything = msgspec.json.Decoder(dict[str, Any])
-_body = msgspec.json.Decoder(_Body)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _tools = msgspec.json.Decoder(_Tools)
 
 
 def parse(raw: bytes) -> ChatRequest:
-    """Read a request's bytes; an invalid_request error names the field that is wrong."""
-    try:
-        body, fields = _decode(raw)
-        # As they were sent, blanks included: what counts is their length.
-        tools = _tools.decode(raw).tools if body.tools else []
-    except msgspec.ValidationError as error:
-        raise invalid_request(*_complaint(str(error))) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise invalid_request("The request body is not JSON. Send a JSON object with model and messages.") from None
+    """Read a chat completion's bytes; an invalid_request error names the field that is wrong."""
+    body, fields = read(raw, _Body, "model and messages")
     if not body.messages:
         raise invalid_request("messages is empty; send at least one message.", "messages")
     turns, images = _turns(body.messages)
@@ -94,18 +99,44 @@ def parse(raw: bytes) -> ChatRequest:
         model=body.model,
         turns=turns,
         stream=bool(body.stream),
-        input_tokens=_estimate(turns, images, sum(len(memoryview(tool)) for tool in tools)),
+        input_tokens=estimate(turns, images, tools_characters(raw) if body.tools else 0),
         output_tokens=max(0, body.max_completion_tokens or body.max_tokens or 0),
         images=images,
         tools=bool(body.tools),
         json=body.response_format is not None and body.response_format.type.startswith("json"),
         fields=fields,
+        repeatable=body.temperature == 0,
+        answers=body.n if isinstance(body.n, int) and body.n > 1 else 1,
     )
+
+
+def read(raw: bytes, kind: type[Body], wanted: str) -> tuple[Body, frozenset[str]]:
+    """A request's fields that matter, and the names of all; an invalid_request error names what is wrong.
+
+    `wanted`: what a body has to hold at least, in words.
+    """
+    try:
+        return _decode(raw, kind)
+    except msgspec.ValidationError as error:
+        raise invalid_request(*_complaint(str(error))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise invalid_request(f"The request body is not JSON. Send a JSON object with {wanted}.") from None
+
+
+def tools_characters(raw: bytes) -> int:
+    """The length of the tools of a body that has been read, as they were sent, blanks included."""
+    return sum(len(memoryview(tool)) for tool in _tools.decode(raw).tools)
 
 
 def tokens_of(text: str) -> int:
     """An estimate of a text's tokens."""
     return int(len(text) / CHARACTERS_PER_TOKEN)
+
+
+def estimate(turns: Sequence[Turn], images: int, extra_characters: int) -> int:
+    """An estimate of the input's tokens; `extra_characters`: what is sent beside the turns."""
+    characters = sum([len(turn.text) for turn in turns]) + extra_characters
+    return int(characters / CHARACTERS_PER_TOKEN) + TOKENS_PER_MESSAGE * len(turns) + TOKENS_PER_IMAGE * images
 
 
 def clipped(turns: tuple[Turn, ...], limit: int) -> tuple[Turn, ...]:
@@ -129,14 +160,14 @@ def clipped(turns: tuple[Turn, ...], limit: int) -> tuple[Turn, ...]:
     return (*head, *reversed(tail))
 
 
-def _decode(raw: bytes) -> tuple[_Body, frozenset[str]]:
+def _decode(raw: bytes, kind: type[Body]) -> tuple[Body, frozenset[str]]:
     """The fields that matter, and the names of all: from one reading of the bytes where that is possible."""
     try:
         everything = _everything.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # A field that nobody here reads may hold what Python cannot, a number beyond its floats for one: pass over it.
-        return _body.decode(raw), frozenset(_fields.decode(raw))
-    return msgspec.convert(everything, _Body), frozenset(everything)
+        return msgspec.json.decode(raw, type=kind), frozenset(_fields.decode(raw))
+    return msgspec.convert(everything, kind), frozenset(everything)
 
 
 def _turns(messages: list[_Message]) -> tuple[tuple[Turn, ...], int]:
@@ -148,14 +179,9 @@ def _turns(messages: list[_Message]) -> tuple[tuple[Turn, ...], int]:
             turns.append(Turn(message.role, content))
             continue
         parts = content or []
-        images += sum(part.type in _IMAGES for part in parts)
+        images += sum(part.type in IMAGES for part in parts)
         turns.append(Turn(message.role, "\n".join(part.text for part in parts if part.text)))
     return tuple(turns), images
-
-
-def _estimate(turns: tuple[Turn, ...], images: int, extra_characters: int) -> int:
-    characters = sum([len(turn.text) for turn in turns]) + extra_characters
-    return int(characters / CHARACTERS_PER_TOKEN) + TOKENS_PER_MESSAGE * len(turns) + TOKENS_PER_IMAGE * images
 
 
 def _complaint(problem: str) -> tuple[str, str | None]:

@@ -1,109 +1,108 @@
-"""The story of one chat completion: understand it, have a model chosen, dispatch it, relay the answer, tell how it went."""
+"""The story of one request: understand it, have a model chosen, dispatch it, relay the answer, tell how it went."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edge_gateway import aider, chat_request, conversations, errors, portkey_config, relay
-from edge_gateway.aider import Understanding
+from edge_gateway import aider, conversations, errors, notes, prompt_messages, relay
+from edge_gateway.access.entries import Key
+from edge_gateway.adaptations import Asked
+from edge_gateway.aider import PreviousOutcome, Purpose, Understanding
+from edge_gateway.cache import Answers, Kept, Recording, Wish, key_of, wish_of
 from edge_gateway.call import Call, Reply, header_value
 from edge_gateway.chat_request import ChatRequest
-from edge_gateway.conversations import Conversations, Exchange, Recognised
-from edge_gateway.decisions import Decision, Question
-from edge_gateway.event_stream import Said, Usage
-from edge_gateway.outcomes import Outcomes
-from edge_gateway.portkey import BrokenOff, Portkey, Stalled, Upstream
-from edge_gateway.portkey_config import Plan
-from edge_gateway.providers import Provider
+from edge_gateway.clients import Clients
+from edge_gateway.conversations import Conversations, Recognised
+from edge_gateway.decisions import Decision
+from edge_gateway.delivery import Delivery
+from edge_gateway.dispatch import Answer, Dispatcher, NotServed, Order
+from edge_gateway.event_stream import Usage
+from edge_gateway.forms import CHAT, Form
+from edge_gateway.outcomes import Outcomes, Settle
+from edge_gateway.portkey_headers import portkey_said
 from edge_gateway.routing import Routing
 
-# Portkey says 246 when a guardrail objected and let the answer pass.
-OK = range(200, 300)
-LARGEST_ERROR_BODY = 64 * 1024
-LAST_USED = "x-portkey-last-used-option-index"
 # How often the client's SDK has sent the request before.
 RETRY_COUNT = "x-stainless-retry-count"
+# Of what carries no messages nothing is understood.
+_NOT_UNDERSTOOD = Understanding(purpose=Purpose.CHAT, edit_format="", previous_outcome=PreviousOutcome.NONE)
+# What clients do not send again, word for word.
+_FINAL = (errors.BAD_REQUEST, errors.UNAUTHORIZED, errors.FORBIDDEN, errors.NOT_FOUND)
 
 
 @dataclass(frozen=True, slots=True)
-class TimeLimits:
-    """Seconds: until a model's stream begins, until its plain answer is whole, and for a request in all."""
+class _Asked:
+    """A request that has been read: what it says, what it is for, and which conversation goes on, if any.
 
-    first_byte: float
-    answer: float
-    total: float
+    `kept_under`: the key of its answer in the cache, empty when that is not to be kept.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class _Delivery:
-    """One reply on its way to the client, for those who must know how it went."""
-
-    outcomes: Outcomes
-    conversations: Conversations
-    call: Call
-    decision: Decision
-    served: str
-    exchange: Exchange
-    # What the client sent along of the reply, so that it be continued.
-    begun: str
-    input_tokens: int
-
-    def heard(self, said: Said) -> None:
-        """The reply is whole, and its last bytes are about to go out."""
-        self.conversations.heard(self.exchange, self.served, self.begun + said.text, said=said.anything)
-
-    def finished(self, outcome: str, usage: Usage, first_byte: float, said: Said) -> None:
-        """The delivery has ended."""
-        self.conversations.ended(self.exchange, self.served, outcome, self.begun + said.text, said=said.anything)
-        if said.text and not (usage.input_tokens or usage.output_tokens):
-            # Aider does not ask streams for their usage.
-            usage = Usage(self.input_tokens, chat_request.tokens_of(said.text), estimated=True)
-        self.outcomes.delivered(self.call, self.decision, self.served, outcome, usage, first_byte)
+    form: Form
+    request: ChatRequest
+    key: Key | None
+    understanding: Understanding
+    recognised: Recognised | None
+    kept_under: bytes
 
 
 class Completion:
-    """Serves chat completions; wired once, by app."""
+    """Serves requests in every form; wired once, by app."""
 
     def __init__(
         self,
+        clients: Clients,
         routing: Routing,
-        portkey: Portkey,
+        dispatcher: Dispatcher,
         outcomes: Outcomes,
         known: Conversations,
-        providers: Mapping[str, Provider],
-        limits: TimeLimits,
+        answers: Answers,
+        total_seconds: float,
+        *,
+        cached_by_portkey: bool,
     ) -> None:
+        """`total_seconds`: for a request in all; `cached_by_portkey`: whether hosted Portkey keeps answers as well."""
+        self._clients = clients
         self._routing = routing
-        self._portkey = portkey
+        self._dispatcher = dispatcher
         self._outcomes = outcomes
         self._conversations = known
-        self._providers = providers
-        self._limits = limits
+        self._answers = answers
+        self._total_seconds = total_seconds
+        self._cached_by_portkey = cached_by_portkey
 
-    async def serve(self, call: Call) -> Reply:
+    async def serve(self, call: Call, form: Form) -> Reply:
         """Serve one request; a GatewayError is for the client, with `call.headers` as far as they are known."""
-        request = chat_request.parse(call.body)
+        call.form = form.name
+        key = self._clients.identify(call.request_headers)
+        call.key_name = key.name if key else ""
+        request = form.parse(call.body)
         call.requested_model = request.model
-        understanding = aider.understand(request)
-        recognised = self._recognise(call, request, understanding)
+        self._clients.check(key, request.model)
+        understanding = aider.understand(request) if form.routed and request.turns else _NOT_UNDERSTOOD
+        recognised = self._recognise(call, request, understanding) if form.routed and request.turns else None
+        call.headers |= {
+            "x-router-purpose": understanding.purpose,
+            "x-router-previous-outcome": recognised.previous.outcome if recognised else "none",
+        }
+        wish = wish_of(call.request_headers)
+        caller = conversations.caller(call.request_headers, call.peer)
+        takes = self._answers.takes(request, wish)
+        asked = _Asked(
+            form, request, key, understanding, recognised, key_of(caller, form.path, call.body) if takes else b""
+        )
         try:
-            return await self._answer(call, request, understanding, recognised)
+            kept = await self._answers.find(asked.kept_under) if takes and wish is Wish.NONE else None
+            return self._again(call, asked, kept) if kept else await self._answer(call, asked)
         except asyncio.CancelledError:
-            self._conversations.ended(recognised.exchange, "", "interrupted", "", said=False)
+            self._ended(recognised, "interrupted")
             raise
         except Exception as error:
-            # What clients do not send again, word for word.
-            final = isinstance(error, errors.GatewayError) and error.status in (
-                errors.BAD_REQUEST,
-                errors.UNAUTHORIZED,
-                errors.NOT_FOUND,
-            )
-            outcome = "refused" if final else "provider_failed"
-            self._conversations.ended(recognised.exchange, "", outcome, "", said=False)
+            final = isinstance(error, errors.GatewayError) and error.status in _FINAL
+            self._ended(recognised, "refused" if final else "provider_failed")
             raise
 
     def _recognise(self, call: Call, request: ChatRequest, understanding: Understanding) -> Recognised:
@@ -122,79 +121,117 @@ class Completion:
             files={file.name: file.digest for file in understanding.files},
         )
         recognised = self._conversations.recognise(asked, call.started, f"conv_{uuid.uuid4().hex}")
-        call.headers |= {
-            "x-router-purpose": understanding.purpose,
-            "x-router-conversation-id": recognised.conversation_id,
-            "x-router-previous-outcome": recognised.previous.outcome,
-        }
+        call.headers["x-router-conversation-id"] = recognised.conversation_id
         return recognised
 
-    async def _answer(
-        self, call: Call, request: ChatRequest, understanding: Understanding, recognised: Recognised
-    ) -> Reply:
-        tenant = conversations.tenant(call.request_headers)
-        question = self._routing.question(request, understanding, recognised, tenant)
+    def _again(self, call: Call, asked: _Asked, kept: Kept) -> Reply:
+        """The answer that was given to the same request before."""
+        age = max(0, int(time.time() - kept.kept_at))
+        call.headers |= {**kept.headers, "cache-status": "edge_gateway; hit", "age": str(age)}
+        served = kept.headers.get("x-served-model", "")
+        if asked.recognised is not None:
+            decision_id = kept.headers.get("x-router-decision-id", "")
+            exchange, begun = asked.recognised.exchange, asked.recognised.request.begun
+            self._outcomes.fared(self._conversations.decided(asked.recognised, decision_id, True))
+            said = begun + kept.text
+            self._conversations.heard(exchange, served, said, said=kept.anything)
+            self._conversations.ended(exchange, served, "completed", said, said=kept.anything)
+        self._outcomes.answered_again(call, served)
+        return Reply(kept.media_type, call.headers, body=kept.body)
+
+    async def _answer(self, call: Call, asked: _Asked) -> Reply:
+        """Have a model chosen, and deliver what it answers."""
+        models = self._routing.candidates(asked.request.model)
+        settle = await self._clients.admit(asked.key, asked.request, len(call.body), models)
+        try:
+            decision = await self._decide(call, asked)
+        except BaseException:
+            self._outcomes.release(settle)
+            raise
+        delivery = self._delivery(call, asked, decision, settle)
+        try:
+            return await self._deliver(call, asked, delivery)
+        except asyncio.CancelledError:
+            # The client left before the first byte, so nothing relayed tells of it.
+            delivery.tell("interrupted", Usage())
+            raise
+        except NotServed as failed:
+            delivery.served = failed.served or delivery.served
+            if failed.served:
+                call.headers["x-served-model"] = header_value(failed.served)
+            # A request that no provider would take says nothing against this one.
+            delivery.tell("refused" if failed.error.status in _FINAL else "provider_failed", Usage())
+            raise failed.error from None
+
+    async def _decide(self, call: Call, asked: _Asked) -> Decision:
+        asker = self._clients.asker(asked.key, call.request_headers)
+        question = self._routing.question(asked.form, asked.request, asked.understanding, asked.recognised, asker)
+        call.profile = question.profile
         decision = await self._routing.decide(question)
-        self._outcomes.fared(self._conversations.decided(recognised, decision.id, decision.made_by_router))
+        if asked.recognised is not None:
+            verdicts = self._conversations.decided(asked.recognised, decision.id, decision.made_by_router)
+            self._outcomes.fared(verdicts)
         call.headers |= {
             "x-router-decision-id": header_value(decision.id),
             "x-router-model": header_value(decision.ranking[0]),
             "x-router-source": decision.source,
             "x-router-reason": header_value(decision.reason),
         }
-        try:
-            return await self._deliver(call, request, question, decision, recognised)
-        except asyncio.CancelledError:
-            # The client left before the first byte, so nothing relayed tells of it.
-            served = call.headers.get("x-served-model", decision.ranking[0])
-            self._outcomes.delivered(call, decision, served, "interrupted", Usage(), 0)
-            raise
+        return decision
 
-    async def _deliver(
-        self, call: Call, request: ChatRequest, question: Question, decision: Decision, recognised: Recognised
-    ) -> Reply:
-        limit = self._limits.first_byte if request.stream else self._limits.answer
-        plan = portkey_config.plan(decision.ranking, self._providers, request.fields, limit)
-        upstream, served = await self._dispatch(call, question, decision, plan, limit * len(plan.models) + 1)
-        call.headers |= relay.passed_headers(upstream)
-        exchange, begun = recognised.exchange, recognised.request.begun
-        delivery = _Delivery(
-            self._outcomes, self._conversations, call, decision, served, exchange, begun, request.input_tokens
+    def _delivery(self, call: Call, asked: _Asked, decision: Decision, settle: Settle | None) -> Delivery:
+        return Delivery(
+            self._outcomes,
+            self._conversations,
+            call,
+            decision,
+            asked.request.input_tokens,
+            asked.recognised,
+            settle,
+            Recording(self._answers.most_bytes) if asked.kept_under else None,
+            asked.kept_under,
+            served=decision.ranking[0],
         )
-        if request.stream and upstream.content_type == relay.EVENT_STREAM:
-            return Reply(relay.EVENT_STREAM, call.headers, stream=relay.stream(upstream, served, delivery))
-        if request.stream:
-            upstream.close()
-            delivery.finished("provider_failed", Usage(), 0, Said())
-            raise errors.bad_upstream_response(upstream.content_type or "an unnamed media type")
-        return Reply(relay.JSON, call.headers, body=await relay.whole(upstream, served, delivery))
 
-    async def _dispatch(
-        self, call: Call, question: Question, decision: Decision, plan: Plan, wait: float
-    ) -> tuple[Upstream, str]:
-        """The answer whose headers say 200, and the model that gives it; a GatewayError when there is none."""
-        metadata = {"purpose": question.purpose, "profile": question.profile, "source": decision.source}
-        deadline = call.started + self._limits.total
-        served = plan.models[0]
-        try:
-            upstream = await self._portkey.send(plan, call.body, decision.id, json.dumps(metadata), wait, deadline)
-            served = plan.served(upstream.header(LAST_USED))
-            call.headers["x-served-model"] = header_value(served)
-            if upstream.status in OK:
-                return upstream, served
-            raw = await _error_body(upstream)
-            raise errors.from_upstream(upstream.status, raw, served, upstream.header("retry-after") or None)
-        except errors.GatewayError as error:
-            # A request that no provider would take says nothing against this one.
-            outcome = "refused" if error.status in (errors.BAD_REQUEST, errors.NOT_FOUND) else "provider_failed"
-            self._outcomes.delivered(call, decision, served, outcome, Usage(), 0)
-            raise
+    async def _deliver(self, call: Call, asked: _Asked, delivery: Delivery) -> Reply:
+        decision, form, request = delivery.decision, asked.form, asked.request
+        needs = Asked(form.name, request, asked.understanding.stable_turns, prompt_messages.repeats_user(request.turns))
+        said = portkey_said(call, decision, cached=self._cached_by_portkey)
+        deadline = call.started + self._total_seconds
+        retried = RETRY_COUNT in call.request_headers
+        answer = await self._dispatcher.send(Order(form, call.body, needs, decision.ranking, said, deadline, retried))
+        delivery.served, delivery.adaptations = answer.served, answer.adaptations
+        call.headers |= {**self._told(answer), **relay.passed_headers(answer.upstream)}
+        if asked.kept_under:
+            call.headers["cache-status"] = "edge_gateway; fwd=miss"
+        if answer.upstream.status == errors.GUARDRAIL_OBJECTED:
+            delivery.recording = None
+        if answer.opening is None:
+            delivery.media_type = relay.JSON
+            delivery.passed(answer.body)
+            delivery.finished("completed", answer.usage, 0, answer.said)
+            return Reply(relay.JSON, call.headers, body=answer.body)
+        delivery.media_type = relay.EVENT_STREAM
+        told = decision.note and form is CHAT
+        note = notes.note(decision, answer.served, int(time.time())) if told else b""
+        stream = relay.stream(answer.opening, form, answer.served, delivery, note)
+        return Reply(relay.EVENT_STREAM, call.headers, stream=stream, abandon=lambda: _abandon(answer, delivery))
+
+    def _told(self, answer: Answer) -> Mapping[str, str]:
+        headers = {"x-served-model": header_value(answer.served)}
+        if answer.adaptations:
+            headers["x-router-adaptations"] = ", ".join(answer.adaptations)
+        if answer.upstream.status == errors.GUARDRAIL_OBJECTED:
+            headers["x-router-guardrail"] = "objected"
+        return headers
+
+    def _ended(self, recognised: Recognised | None, outcome: str) -> None:
+        if recognised is not None:
+            self._conversations.ended(recognised.exchange, "", outcome, "", said=False)
 
 
-async def _error_body(upstream: Upstream) -> bytes:
-    try:
-        return await upstream.read(limit=LARGEST_ERROR_BODY)
-    except (BrokenOff, Stalled):
-        return b""
-    finally:
-        upstream.close()
+def _abandon(answer: Answer, delivery: Delivery) -> None:
+    """The client left before a byte was relayed, so the stream never ran."""
+    if not delivery.ended:
+        answer.upstream.close()
+        delivery.finished("interrupted", Usage(), 0, answer.said)

@@ -23,12 +23,11 @@ class PreviousReply:
 class Question:
     """What the router is told of a request; exactly one of profile and model is set.
 
-    `tenant`: whose request it is, empty where nobody says.
+    `tenant`: whose request it is, `caller`: who asks within it, empty where nobody says.
     """
 
     purpose: str
     edit_format: str
-    conversation_id: str
     turns: Sequence[tuple[str, str]]
     input_tokens: int
     output_tokens: int
@@ -36,35 +35,42 @@ class Question:
     tools: bool
     json: bool
     available_providers: Sequence[str]
+    conversation_id: str = ""
     previous: PreviousReply = PreviousReply()
     prefix_tokens: int = 0
     continuation: bool = False
     profile: str = ""
     model: str = ""
     tenant: str = ""
+    caller: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the router decided, or what stands in for it; the ranking starts with the chosen model."""
+    """What the router decided, or what stands in for it; the ranking starts with the chosen model.
+
+    `note`: the user is to be told of the choice.
+    """
 
     id: str
     made_by_router: bool
     ranking: tuple[str, ...]
     source: str
     reason: str
+    note: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """A model of the router's catalogue, as /v1/models shows it."""
+    """A model of the router's catalogue: limits in tokens, prices in US dollars per million tokens, None if not known."""
 
     id: str
     context_tokens: int
     max_output_tokens: int
     input_usd_per_mtok: float
     output_usd_per_mtok: float
+    cache_read_usd_per_mtok: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

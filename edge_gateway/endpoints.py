@@ -1,27 +1,33 @@
-"""The HTTP surface: OpenAI's chat completions and models under every base URL that Aider uses, and health."""
+"""The HTTP surface: each form of API and the models under every base URL that clients use, and health."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from edge_gateway import telemetry
-from edge_gateway.call import Call
+from edge_gateway.call import Call, Reply
+from edge_gateway.clients import Clients
 from edge_gateway.completion import Completion
-from edge_gateway.errors import NOT_FOUND, GatewayError, invalid_request
+from edge_gateway.errors import NOT_FOUND, GatewayError, invalid_request, unknown_model
+from edge_gateway.forms import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Form
+from edge_gateway.listing import listing
 from edge_gateway.router_client import RouterClient
 from edge_gateway.routing import Routing
 
 Result = TypeVar("Result")
 # The client left before it was answered; nobody sees this status but the log.
 CLIENT_CLOSED = 499
+# What stands before a form's path: clients append it to base URLs with and without a version, and with a session.
+BASES = ("/v1", "", "/s/{session}/v1", "/s/{session}")
 
 surface = APIRouter()
 
@@ -30,13 +36,32 @@ class ClientGone(Exception):
     """The client closed its connection before the answer."""
 
 
-@surface.post("/v1/chat/completions")
-@surface.post("/chat/completions")
-@surface.post("/s/{session}/v1/chat/completions")
-@surface.post("/s/{session}/chat/completions")
-async def chat_completions(request: Request, session: str = "") -> Response:
-    """An OpenAI chat completion, routed."""
-    return await _complete(request, session)
+class _Relayed(StreamingResponse):
+    """A relayed stream; whoever has to know hears of its end also where the client left before its first byte."""
+
+    def __init__(self, reply: Reply, headers: Mapping[str, str]) -> None:
+        assert reply.stream is not None  # noqa: S101 - plain replies have a response of their own
+        super().__init__(reply.stream, headers=headers, media_type=reply.media_type)
+        self._abandon = reply.abandon
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._abandon()
+
+
+def _serving(form: Form) -> Callable[..., Awaitable[Response]]:
+    async def serve(request: Request, session: str = "") -> Response:
+        return await _complete(request, form, session)
+
+    return serve
+
+
+for _form in (CHAT, RESPONSES, MESSAGES, COMPLETIONS, EMBEDDINGS):
+    for _base in BASES:
+        surface.add_api_route(_base + _form.path, _serving(_form), methods=["POST"], response_model=None)
 
 
 @surface.post("/v1")
@@ -44,47 +69,31 @@ async def chat_completions(request: Request, session: str = "") -> Response:
 async def chat_completions_after_query(request: Request) -> Response:
     """A base URL with a query, as in /v1?session=ID: clients append the path to the query."""
     query = request.url.query
-    if not query.endswith("/chat/completions"):
+    if not query.endswith(CHAT.path):
         raise GatewayError(
             NOT_FOUND, "invalid_request_error", "not_found", f"There is no POST {request.url.path} here."
         )
-    fields = parse_qs(query.removesuffix("/chat/completions"))
-    return await _complete(request, fields.get("session", [""])[0])
+    fields = parse_qs(query.removesuffix(CHAT.path))
+    return await _complete(request, CHAT, fields.get("session", [""])[0])
 
 
 @surface.get("/v1/models")
 @surface.get("/models")
 @surface.get("/s/{session}/v1/models")
-async def models(request: Request, session: str = "") -> Response:
+async def models(request: Request) -> Response:
     """The profiles, and the models that can be asked for by name."""
-    routing: Routing = request.app.state.routing
-    router: RouterClient = request.app.state.router
-    offer, providers = router.offer, request.app.state.providers
-    created = int(request.app.state.started)
-    profiles = [
-        {"id": name, "object": "model", "created": created, "owned_by": "router", "description": description}
-        for name, description in (
-            [(p.name, p.description) for p in offer.profiles.values()]
-            or [(name, "served by the default order") for name in routing.profiles()]
-        )
-    ]
-    named = [
-        {
-            "id": model.id,
-            "object": "model",
-            "created": created,
-            "owned_by": model.id.split("/", 1)[0],
-            "context_length": model.context_tokens,
-            "max_output_tokens": model.max_output_tokens,
-            "pricing": {
-                "input_usd_per_mtok": model.input_usd_per_mtok,
-                "output_usd_per_mtok": model.output_usd_per_mtok,
-            },
-        }
-        for model in offer.models.values()
-        if model.id.split("/", 1)[0] in providers
-    ]
-    return JSONResponse({"object": "list", "data": profiles + named})
+    return JSONResponse({"object": "list", "data": _listed(request)})
+
+
+@surface.get("/v1/models/{name:path}")
+@surface.get("/models/{name:path}")
+async def model(request: Request, name: str) -> Response:
+    """One of them."""
+    found = next((entry for entry in _listed(request) if entry["id"] == name), None)
+    if found is None:
+        routing: Routing = request.app.state.routing
+        raise unknown_model(name, routing.profiles())
+    return JSONResponse(found)
 
 
 @surface.get("/healthz")
@@ -101,23 +110,34 @@ async def readyz(request: Request) -> Response:
     return JSONResponse({"status": "ok", "decisions": decisions, "providers": sorted(request.app.state.providers)})
 
 
-async def _complete(request: Request, session: str) -> Response:
+def _listed(request: Request) -> list[dict[str, Any]]:
+    state = request.app.state
+    clients: Clients = state.clients
+    routing: Routing = state.routing
+    key = clients.identify(request.headers)
+    permits = key.permits if key else lambda _: True
+    return listing(state.router.offer, routing.profiles(), state.providers, permits, int(state.started))
+
+
+async def _complete(request: Request, form: Form, session: str) -> Response:
     call = Call(b"", request.headers, session, request.client.host if request.client else "")
     try:
         call.body = await _read_body(request, request.app.state.max_body_bytes)
         completion: Completion = request.app.state.completion
-        reply = await _unless_gone(request, completion.serve(call))
+        reply = await _unless_gone(request, completion.serve(call, form))
     except GatewayError as error:
         if not call.told:
             telemetry.event(
                 "refused",
                 request_id=call.headers["x-request-id"],
+                key=call.key_name,
+                form=call.form,
                 status=error.status,
                 code=error.code,
                 ms=round(call.elapsed() * 1000),
             )
         headers = {**call.headers, **error.headers}
-        return Response(error.body(), error.status, headers, "application/json")
+        return Response(form.error_body(error), error.status, headers, "application/json")
     except ClientGone:
         if not call.told:
             telemetry.event("client_gone", request_id=call.headers["x-request-id"], ms=round(call.elapsed() * 1000))
@@ -125,7 +145,7 @@ async def _complete(request: Request, session: str) -> Response:
     if reply.stream is None:
         return Response(reply.body, headers=dict(reply.headers), media_type=reply.media_type)
     headers = {**reply.headers, "cache-control": "no-cache", "x-accel-buffering": "no"}
-    return StreamingResponse(reply.stream, headers=headers, media_type=reply.media_type)
+    return _Relayed(reply, headers)
 
 
 async def _read_body(request: Request, limit: int) -> bytes:

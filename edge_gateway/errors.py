@@ -11,11 +11,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-BAD_REQUEST, UNAUTHORIZED, NOT_FOUND, TOO_MANY, UNAVAILABLE, GATEWAY_TIMEOUT = 400, 401, 404, 429, 503, 504
+BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 400, 401, 403, 404
+TOO_MANY, UNAVAILABLE, GATEWAY_TIMEOUT = 429, 503, 504
 MESSAGE_LIMIT = 1000
-# An upstream's refusal that no retry mends, whatever its status.
 # Anthropic's words for too much input; clients know OpenAI's.
 _TOO_LONG = re.compile(r"prompt is too long: (\d{1,12}) tokens > (\d{1,12})")
+# Portkey's words that a guardrail objected: it denied the request, or let it pass and says so.
+GUARDRAIL_DENIED, GUARDRAIL_OBJECTED = 446, 246
+# An upstream's refusal that no retry mends, whatever its status.
 FINAL_STATUSES = frozenset({400, 402, 403, 405, 406, 410, 411, 412, 413, 414, 415, 422, 424, 431, 446, 451})
 
 
@@ -74,6 +77,42 @@ def context_exceeded(limit: int, needed: int) -> GatewayError:
     return invalid_request(text, param="messages", code="context_length_exceeded")
 
 
+def forbidden(message: str, code: str, param: str | None = None) -> GatewayError:
+    """The key may not do this. Aider tries a 403 again for a minute unless its type says that the request is at fault."""
+    return GatewayError(FORBIDDEN, "invalid_request_error", code, message, param=param)
+
+
+def unrouted_form(path: str, name: str) -> GatewayError:
+    """A profile was asked for where there are no messages to choose a model by."""
+    text = f"POST {path} chooses no model: ask for provider/model in place of {name[:100]!r}."
+    return GatewayError(NOT_FOUND, "invalid_request_error", "model_not_found", text, param="model")
+
+
+def unspoken_form(path: str, name: str, speakers: Sequence[str]) -> GatewayError:
+    """No provider that can be reached, or not the one asked for, takes requests of this form."""
+    who = f"Those that do are {', '.join(speakers)}" if speakers else "No configured provider does"
+    text = f"{name[:100]!r} cannot be asked at POST {path}: no provider of it takes that form. {who}; "
+    text += "others take POST /v1/chat/completions."
+    return invalid_request(text, "model", "form_not_supported")
+
+
+def stored_answer(field: str) -> GatewayError:
+    """A profile was asked to go on from an answer that only the provider that gave it has."""
+    text = f"{field} goes on from an answer that one provider keeps, and a profile may choose another: "
+    text += "ask for provider/model, or send the history in input."
+    return invalid_request(text, field, "stored_answer")
+
+
+def all_resting(seconds: float) -> GatewayError:
+    """Every model that could answer has just failed several times."""
+    wait = max(1, round(seconds))
+    text = (
+        f"All models that could answer have failed repeatedly just now and are left alone. Try again in {wait} seconds."
+    )
+    headers = {"retry-after": str(wait)}
+    return GatewayError(UNAVAILABLE, "service_unavailable", "models_resting", text, headers=headers)
+
+
 def upstream_unreachable() -> GatewayError:
     """Portkey itself cannot be reached."""
     text = "The model gateway (Portkey) cannot be reached. Try again; if it stays so, check that it runs (PORTKEY_BASE_URL)."
@@ -119,6 +158,9 @@ def from_upstream(status: int, raw: bytes, model: str, retry_after: str | None) 
         return GatewayError(UNAUTHORIZED, "authentication_error", code or "invalid_api_key", text)
     if status == NOT_FOUND:
         return GatewayError(NOT_FOUND, "invalid_request_error", code or "model_not_found", told, param="model")
+    if status == GUARDRAIL_DENIED:
+        text = "A guardrail of this gateway objects to the request, so no model was asked. Change the request."
+        return invalid_request(text, code="guardrail_denied")
     if "maximum context length" in message:
         # Clients look for OpenAI's words at the start of the message.
         return invalid_request(message, param="messages", code=code or "context_length_exceeded")
@@ -133,6 +175,11 @@ def from_upstream(status: int, raw: bytes, model: str, retry_after: str | None) 
     headers = headers or {"retry-after": "1"}
     text = f"No model could answer; the last one tried said: {told}"
     return GatewayError(UNAVAILABLE, "service_unavailable", code or "upstream_unavailable", text, headers=headers)
+
+
+def is_the_requests_fault(raw: bytes) -> bool:
+    """Whether an error that a provider tells within a stream says that no other try will mend it."""
+    return b'"invalid_request_error"' in raw or b'"context_length_exceeded"' in raw
 
 
 def scrub(text: str) -> str:

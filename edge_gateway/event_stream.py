@@ -7,11 +7,9 @@ be told honestly instead of ending in half an event.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import NamedTuple
-
-import msgspec
 
 # An event larger than this is no answer of a model.
 MAX_EVENT_BYTES = 4 * 1024 * 1024
@@ -30,6 +28,14 @@ class Usage:
     cached_input_tokens: int = 0
     estimated: bool = False
 
+    def __or__(self, later: Usage) -> Usage:
+        """Both counts together: what the later one says counts, what it leaves out stays."""
+        return Usage(
+            later.input_tokens or self.input_tokens,
+            later.output_tokens or self.output_tokens,
+            later.cached_input_tokens or self.cached_input_tokens,
+        )
+
 
 class Said(NamedTuple):
     """What a reply said: its text, and whether it held anything at all, such as the call of a tool."""
@@ -38,58 +44,13 @@ class Said(NamedTuple):
     anything: bool = False
 
 
-class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
+class Piece(NamedTuple):
+    """What one event of a stream says: more of the reply, its end, the provider's error in its own form, its count."""
 
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
-
-
-class _Message(msgspec.Struct):
-    """One message, or a piece of one: its text, and what else may be said."""
-
-    content: str | None = None
-    refusal: msgspec.Raw = msgspec.Raw()
-    tool_calls: msgspec.Raw = msgspec.Raw()
-    function_call: msgspec.Raw = msgspec.Raw()
-    audio: msgspec.Raw = msgspec.Raw()
-    images: msgspec.Raw = msgspec.Raw()
-    reasoning: msgspec.Raw = msgspec.Raw()
-    reasoning_content: msgspec.Raw = msgspec.Raw()
-    reasoning_details: msgspec.Raw = msgspec.Raw()
-    thinking_blocks: msgspec.Raw = msgspec.Raw()
-
-
-class _Choice(msgspec.Struct):
-    # Unread: what a provider puts here in its own way must not hide that the answer is complete.
-    index: msgspec.Raw = msgspec.Raw()
-    delta: msgspec.Raw = msgspec.Raw()
-    message: msgspec.Raw = msgspec.Raw()
-    finish_reason: str | None = None
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    usage: msgspec.Raw = msgspec.Raw()
-    error: msgspec.Raw = msgspec.Raw()
-
-
-_chunk = msgspec.json.Decoder(_Chunk)
-_usage = msgspec.json.Decoder(_Usage)
-_message = msgspec.json.Decoder(_Message)
-_BESIDE_TEXT = attrgetter(*_Message.__struct_fields__[1:])
-# A provider's bytes may be no UTF-8, hold numbers beyond Python's, or be nested without end.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
-# What some providers send where others leave the error out.
-_NO_ERROR = (b"", b"null", b"{}", b'""', b"false")
-# Of several answers Aider and most others read the first.
-_FIRST = (b"", b"0", b"null")
-_NOTHING = (b"", b"null", b'""', b"[]", b"{}", b"false")
-# What the contract's counters hold.
-_MOST_TOKENS = 2**32 - 1
+    said: Said = Said()
+    finished: bool = False
+    error: bytes = b""
+    usage: Usage | None = None
 
 
 class EventTooLarge(Exception):
@@ -99,20 +60,27 @@ class EventTooLarge(Exception):
 class StreamObserver:
     """Feeds on a stream's chunks, gives back the bytes to relay, and remembers what it saw."""
 
-    def __init__(self) -> None:
-        self.finish_reason = ""
-        self.done = False
-        self.failed = False
+    def __init__(self, read: Callable[[bytes], Piece | None]) -> None:
+        """`read`: what the data of one event says in the stream's form; None where that cannot be read."""
+        self.finished = False
+        # What the provider itself says went wrong, in its form.
+        self.error = b""
         self.usage = Usage()
+        self._read = read
         self._pieces: list[str] = []
         self._anything = False
         self._held: list[bytes] = []
         self._size = 0
 
     @property
-    def finished(self) -> bool:
-        """Whether the model finished its answer."""
-        return self.done or bool(self.finish_reason)
+    def failed(self) -> bool:
+        """Whether the provider itself said that it failed."""
+        return bool(self.error)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the model has begun to answer, or ended without a word."""
+        return self._anything or self.finished
 
     @property
     def complete(self) -> bool:
@@ -154,72 +122,14 @@ class StreamObserver:
 
     def _see(self, event: bytes) -> None:
         for line in _LINE.split(event):
-            if not line.startswith(b"data:"):
-                continue
-            data = line[5:].strip()
-            if data == b"[DONE]":
-                self.done = True
-                continue
-            try:
-                chunk = _chunk.decode(data)
-            except _UNREADABLE:
-                # Not ours to judge: an extension, or several lines of one event; it is relayed all the same.
-                continue
-            self._note(chunk)
+            if line.startswith(b"data:") and (piece := self._read(line[5:].strip())) is not None:
+                self._note(piece)
 
-    def _note(self, chunk: _Chunk) -> None:
-        if bytes(chunk.error) not in _NO_ERROR:
-            self.failed = True
-        for choice in chunk.choices or ():
-            if choice.finish_reason:
-                self.finish_reason = choice.finish_reason
-            if len(self._pieces) < MAX_PIECES:
-                said = _said(choice, choice.delta)
-                self._anything = self._anything or said.anything
-                if said.text:
-                    self._pieces.append(said.text)
-        if usage := _read_usage(chunk.usage):
-            self.usage = usage
-
-
-def read_plain(body: bytes) -> tuple[Usage, Said] | None:
-    """The usage and what is said in a plain (unstreamed) completion; None when the bytes are none at all."""
-    try:
-        chunk = _chunk.decode(body)
-    except _UNREADABLE:
-        return None
-    if chunk.choices is None:
-        return None
-    said = [_said(choice, choice.message) for choice in chunk.choices]
-    text = next((one.text for one in said if one.text), "")
-    return _read_usage(chunk.usage) or Usage(), Said(text, any(one.anything for one in said))
-
-
-def _said(choice: _Choice, message: msgspec.Raw) -> Said:
-    """What one message, or a piece of one, says; what cannot be read says something, but nothing known."""
-    if bytes(message) in _NOTHING:
-        return Said()
-    try:
-        found = _message.decode(message)
-    except _UNREADABLE:
-        return Said(anything=True)
-    text = (found.content or "") if bytes(choice.index) in _FIRST else ""
-    return Said(text, bool(found.content) or any(bytes(held) not in _NOTHING for held in _BESIDE_TEXT(found)))
-
-
-def _read_usage(raw: msgspec.Raw) -> Usage | None:
-    """The provider's count in our words, what it left out as 0; None when it gave none that can be read."""
-    try:
-        usage = _usage.decode(raw)
-    except _UNREADABLE:
-        return None
-    details = usage.prompt_tokens_details
-    return Usage(
-        input_tokens=_count(usage.prompt_tokens),
-        output_tokens=_count(usage.completion_tokens),
-        cached_input_tokens=_count(details.cached_tokens) if details else 0,
-    )
-
-
-def _count(tokens: int | None) -> int:
-    return min(max(tokens or 0, 0), _MOST_TOKENS)
+    def _note(self, piece: Piece) -> None:
+        self.finished = self.finished or piece.finished
+        self.error = self.error or piece.error
+        self._anything = self._anything or piece.said.anything
+        if piece.said.text and len(self._pieces) < MAX_PIECES:
+            self._pieces.append(piece.said.text)
+        if piece.usage is not None:
+            self.usage |= piece.usage

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterable
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from edge_gateway import telemetry
+from edge_gateway.cache import Answers, Kept
 from edge_gateway.call import Call, header_value
 from edge_gateway.conversations import Verdict
 from edge_gateway.decisions import Decision
@@ -20,13 +24,30 @@ MOST_UNDER_WAY = 1000
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 12.0)
 LONGEST_NAME = 100
 
+# Takes what a request used and what it cost, US dollars, None where the router could not say; called once.
+Settle: TypeAlias = Callable[[Usage, str, float | None], Coroutine[None, None, None]]
+# An answer to be kept, and the key under which it is.
+Keep: TypeAlias = tuple[bytes, Kept]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A delivery that has ended: `served` gave the reply, after its request was fitted by the rules `adaptations`."""
+
+    decision: Decision
+    served: str
+    outcome: str
+    usage: Usage = field(default_factory=Usage)
+    adaptations: tuple[str, ...] = ()
+
 
 class Outcomes:
     """Logs deliveries and reports them in tasks of their own: never in a client's way, never lost silently."""
 
-    def __init__(self, router: RouterClient, feedback: Feedback | None = None) -> None:
+    def __init__(self, router: RouterClient, answers: Answers, feedback: Feedback | None = None) -> None:
         """`feedback`: hosted Portkey's, None where it is not to be told."""
         self._router = router
+        self._answers = answers
         self._feedback = feedback
         self._under_way: set[asyncio.Task[None]] = set()
         # For each decision the latest report: what is told last counts, so one waits for the other.
@@ -34,38 +55,68 @@ class Outcomes:
         self._closing = asyncio.Event()
 
     def delivered(
-        self, call: Call, decision: Decision, served: str, outcome: str, usage: Usage, first_byte: float
+        self, call: Call, ended: Delivered, first_byte: float, settle: Settle | None = None, kept: Keep | None = None
     ) -> None:
         """Tell of a delivery that has ended; `first_byte` is when the first byte came, 0 when it was not streamed."""
         call.told = True
         latency = call.elapsed()
         until_first = first_byte - call.started if first_byte else None
+        decision, usage = ended.decision, ended.usage
         telemetry.event(
             "completion",
             request_id=call.headers["x-request-id"],
+            key=call.key_name,
+            form=call.form,
             decision_id=decision.id,
             requested=header_value(call.requested_model)[:LONGEST_NAME],
             model=decision.ranking[0],
-            served=served,
+            served=ended.served,
             source=decision.source,
             purpose=call.headers["x-router-purpose"],
             previous_outcome=call.headers["x-router-previous-outcome"],
-            outcome=outcome,
+            outcome=ended.outcome,
+            adaptations=list(ended.adaptations),
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             tokens_estimated=usage.estimated,
             first_byte_ms=None if until_first is None else round(until_first * 1000),
             ms=round(latency * 1000),
         )
-        if decision.made_by_router and outcome != "refused":
-            seconds = (latency, until_first or latency)
-            self._start("router", decision.id, self._report(decision.id, served, outcome, usage, seconds))
+        if kept is not None:
+            self._start("cache", decision.id, self._answers.keep(*kept, decision.id))
+        seconds = (latency, until_first or latency)
+        told = decision.made_by_router and ended.outcome != "refused"
+        if told or settle is not None:
+            self._start(
+                "router", decision.id, self._account(ended, seconds if told else None, settle), must=bool(settle)
+            )
+
+    def answered_again(self, call: Call, served: str) -> None:
+        """Tell of an answer out of the cache: nothing was decided, and nothing cost anything."""
+        call.told = True
+        telemetry.event(
+            "answered_again",
+            request_id=call.headers["x-request-id"],
+            key=call.key_name,
+            form=call.form,
+            decision_id=call.headers.get("x-router-decision-id", ""),
+            requested=header_value(call.requested_model)[:LONGEST_NAME],
+            served=served,
+            purpose=call.headers["x-router-purpose"],
+            ms=round(call.elapsed() * 1000),
+        )
+
+    def release(self, settle: Settle | None) -> None:
+        """A request that was let in has been refused before it cost anything."""
+        if settle is not None:
+            self._start("limits", uuid.uuid4().hex, settle(Usage(), "", 0.0), must=True)
 
     def fared(self, verdicts: Iterable[Verdict]) -> None:
         """Tell of earlier replies what the client's next request has shown."""
         for verdict in verdicts:
             told = self._report(verdict.decision_id, verdict.served, verdict.outcome)
             self._start("router", verdict.decision_id, told)
+            self._start("cache", verdict.decision_id, self._answers.forget(verdict.decision_id, verdict.outcome))
             if self._feedback is not None:
                 self._start("portkey", verdict.decision_id, self._feedback.send(verdict.decision_id, verdict.outcome))
 
@@ -76,8 +127,9 @@ class Outcomes:
         if self._feedback is not None:
             await self._feedback.close()
 
-    def _start(self, whom: str, decision_id: str, work: Coroutine[None, None, None]) -> None:
-        if len(self._under_way) >= MOST_UNDER_WAY:
+    def _start(self, whom: str, decision_id: str, work: Coroutine[None, None, None], *, must: bool = False) -> None:
+        """Do the work behind the client's back; `must`: even where too much of it is under way."""
+        if len(self._under_way) >= MOST_UNDER_WAY and not must:
             work.close()
             telemetry.problem("report_dropped", decision_id=decision_id)
             return
@@ -93,6 +145,22 @@ class Outcomes:
 
         task.add_done_callback(done)
 
+    async def _account(self, ended: Delivered, seconds: tuple[float, float] | None, settle: Settle | None) -> None:
+        """Report a delivery, and settle what it cost: by the router's word, or without it where that does not come at once."""
+        settled = asyncio.Event()
+
+        async def settle_once(cost: float | None) -> None:
+            if settle is not None and not settled.is_set():
+                settled.set()
+                await settle(ended.usage, ended.served, cost)
+
+        if seconds is None:
+            await settle_once(None)
+            return
+        await self._report(
+            ended.decision.id, ended.served, ended.outcome, ended.usage, seconds, ended.adaptations, settle_once
+        )
+
     async def _report(
         self,
         decision_id: str,
@@ -100,16 +168,22 @@ class Outcomes:
         outcome: str,
         usage: Usage = Usage(),  # noqa: B008 - frozen
         seconds: tuple[float, float] | None = None,
+        adaptations: tuple[str, ...] = (),
+        settle: Callable[[float | None], Awaitable[None]] | None = None,
     ) -> None:
         for pause in (*PAUSES, None):
             closing = self._closing.is_set()
+            problem, cost = "", None
             try:
-                await self._router.report(decision_id, served, outcome, usage, seconds)
+                cost = await self._router.report(decision_id, served, outcome, usage, seconds, adaptations)
             except RouterUnavailable as error:
-                if pause is None or closing or str(error) not in ABSENT:
-                    telemetry.problem("report_failed", decision_id=decision_id, status=str(error))
-                    return
-            else:
+                problem = str(error)
+            if settle is not None:
+                await settle(cost)
+            if not problem:
+                return
+            if pause is None or closing or problem not in ABSENT:
+                telemetry.problem("report_failed", decision_id=decision_id, status=problem)
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), pause)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -45,24 +46,24 @@ class Upstream:
         """A response header, empty when absent."""
         return self.response.headers.get(name, "")
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes; BrokenOff or Stalled when it does not come to its end."""
-        while True:
-            try:
-                async with asyncio.timeout(min(self.idle_timeout, self.deadline - time.monotonic())):
-                    chunk = await self.response.content.readany()
-            except TimeoutError:
-                raise Stalled from None
-            except (aiohttp.ClientError, OSError):
-                raise BrokenOff from None
-            if not chunk:
-                return
-            yield chunk
+    async def receive(self, deadline: float = math.inf) -> bytes:
+        """The next bytes as they come, none at the end; BrokenOff or Stalled when they do not come.
+
+        `deadline`: until when (time.monotonic()), where that is sooner than the idle time-out allows.
+        """
+        now = time.monotonic()
+        try:
+            async with asyncio.timeout(min(self.idle_timeout, self.deadline - now, deadline - now)):
+                return await self.response.content.readany()
+        except TimeoutError:
+            raise Stalled from None
+        except (aiohttp.ClientError, OSError):
+            raise BrokenOff from None
 
     async def read(self, limit: int | None = None) -> bytes:
         """The whole body, or its first `limit` bytes."""
         parts: list[bytes] = []
-        async for chunk in self.chunks():
+        while chunk := await self.receive():
             parts.append(chunk)
             if limit is not None and sum(map(len, parts)) >= limit:
                 break
@@ -92,21 +93,17 @@ class Portkey:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
         )
 
-    async def send(
-        self, plan: Plan, body: bytes, trace_id: str, metadata: str, wait: float, deadline: float
-    ) -> Upstream:
-        """Send a request and wait at most `wait` seconds for its answer's headers, until `deadline` for its end."""
-        headers = {
-            **self._static,
-            "x-portkey-config": plan.config,
-            "x-portkey-trace-id": trace_id,
-            "x-portkey-metadata": metadata,
-        }
+    async def send(self, plan: Plan, said: Mapping[str, str], wait: float, deadline: float) -> Upstream:
+        """Send a request and wait at most `wait` seconds for its answer's headers, until `deadline` for its end.
+
+        `said`: the headers that tell Portkey of this request: trace id, metadata and their like.
+        """
+        headers = {**self._static, **said, "x-portkey-config": plan.config}
         wait = min(wait, deadline - time.monotonic())
         try:
             async with asyncio.timeout(wait):
                 response = await self._session.post(
-                    self._base_url + plan.route, data=body, headers=headers, allow_redirects=False
+                    self._base_url + plan.route, data=plan.body, headers=headers, allow_redirects=False
                 )
         except aiohttp.ServerTimeoutError:
             raise upstream_unreachable() from None

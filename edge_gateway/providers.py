@@ -1,11 +1,25 @@
-"""Which providers can be reached, and how Portkey reaches them."""
+"""Which providers can be reached, in which forms of API, and how Portkey reaches them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+# Marks a provider of hosted Portkey's own model catalogue.
+CATALOGUE = "@"
+
+
+class DeploymentEntry(BaseModel):
+    """One of several accounts or addresses of a provider; what it leaves out is the provider's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str = ""
+    base_url: str = ""
+    virtual_key: str = ""
+    weight: float = Field(default=1.0, gt=0, le=1_000_000, allow_inf_nan=False)
 
 
 class ProviderEntry(BaseModel):
@@ -17,58 +31,144 @@ class ProviderEntry(BaseModel):
     key: str = ""
     url: str = ""
     base_url: str = ""
+    virtual_key: str = ""
+    config: str = ""
     verbatim: bool = False
+    forms: tuple[str, ...] = ("chat",)
+    messages_url: str = ""
     appends_version: bool = False
     stand_in: bool = False
     default_max_tokens: int | None = None
+    deployments: tuple[DeploymentEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One account at one address; empty is what Portkey knows by itself."""
+
+    api_key: str
+    base_url: str
+    virtual_key: str
+    weight: float
+
+    def __repr__(self) -> str:
+        return f"Deployment({self.base_url!r})"
+
+
+# Its key is kept there.
+_AT_PORTKEY = Deployment("", "", "", 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A provider that can be reached; `own_host` when its address is not the one Portkey knows by itself."""
+    """A provider that can be reached.
+
+    `own_host`: its address is not the one Portkey knows by itself. `config`: a configuration saved at hosted Portkey that
+    stands for it. `forms`: the forms of API that it speaks itself. `messages_url`: where it speaks Anthropic's.
+    """
 
     name: str
     slug: str
-    api_key: str
-    base_url: str
+    deployments: tuple[Deployment, ...]
     verbatim: bool
     own_host: bool
     appends_version: bool
     default_max_tokens: int | None
+    forms: tuple[str, ...] = ("chat",)
+    messages_url: str = ""
+    config: str = ""
 
     def __repr__(self) -> str:
         return f"Provider({self.name!r})"
 
+    def speaks(self, form: str) -> bool:
+        """Whether it takes requests of that form itself, or in a form that Portkey makes of it."""
+        return form in self.forms or (form == "messages" and bool(self.messages_url)) or bool(self.config)
+
+
+class Providers(Mapping[str, Provider]):
+    """The providers that can be reached; with hosted Portkey also those of its model catalogue, by `@slug`."""
+
+    def __init__(self, named: Mapping[str, Provider], *, hosted: bool = False) -> None:
+        self._named = dict(named)
+        self._hosted = hosted
+
+    def __getitem__(self, name: str) -> Provider:
+        found = self._named.get(name)
+        if found is not None:
+            return found
+        if self._hosted and name.startswith(CATALOGUE) and len(name) > 1:
+            # Its key and address are kept at Portkey, which also translates for it.
+            return Provider(name, name, (_AT_PORTKEY,), False, False, False, None)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._named)
+
+    def __len__(self) -> int:
+        return len(self._named)
+
+    def of(self, model: str) -> Provider | None:
+        """The provider of `provider/model`, None when it cannot be reached."""
+        return self.get(provider_of(model))
+
+
+def provider_of(model: str) -> str:
+    """The provider's part of `provider/model`."""
+    return model.split("/", 1)[0]
+
 
 def reachable(
-    entries: Mapping[str, ProviderEntry], shipped: Mapping[str, ProviderEntry], environment: Mapping[str, str]
-) -> dict[str, Provider]:
-    """The providers whose key, or address where no key is needed, is at hand; a stand-in only where no other is."""
+    entries: Mapping[str, ProviderEntry],
+    shipped: Mapping[str, ProviderEntry],
+    environment: Mapping[str, str],
+    *,
+    hosted: bool = False,
+) -> Providers:
+    """The providers whose key, or address where no key is needed, is at hand; a stand-in only where no other is.
+
+    `hosted`: the gateway is hosted Portkey, which may hold keys itself: virtual keys, saved configurations, `@slug`.
+    """
     found = {}
     for name, entry in entries.items():
-        api_key = environment.get(entry.key, "") if entry.key else ""
-        base_url = (environment.get(entry.url, "") if entry.url else "") or entry.base_url
-        if (entry.key and not api_key) or (not entry.key and not base_url):
+        kept_there = hosted and (entry.config or entry.slug.startswith(CATALOGUE))
+        deployments = tuple(_deployments(entry, environment, hosted=hosted))
+        if not deployments and not kept_there:
             continue
         known = shipped.get(name)
-        own_host = known is None or known.slug == "openai" != name or base_url != known.base_url
+        first = deployments[0].base_url if deployments else ""
         found[name] = Provider(
             name=name,
             slug=entry.slug,
-            api_key=api_key,
-            base_url=base_url.rstrip("/"),
+            deployments=deployments or (_AT_PORTKEY,),
             verbatim=entry.verbatim,
-            own_host=own_host,
+            own_host=known is None or known.slug == "openai" != name or first != known.base_url,
             appends_version=entry.appends_version,
             default_max_tokens=entry.default_max_tokens,
+            forms=entry.forms,
+            messages_url=entry.messages_url.rstrip("/"),
+            config=entry.config if hosted else "",
         )
     real = {name: provider for name, provider in found.items() if not entries[name].stand_in}
-    return real or found
+    return Providers(real or found, hosted=hosted)
 
 
 def missing_key_hint(name: str, entries: Mapping[str, ProviderEntry]) -> str:
     """What to set so that a provider becomes reachable; empty when it is not one of the configured."""
+    if name.startswith(CATALOGUE):
+        return f"{name} is of hosted Portkey's model catalogue: set PORTKEY_API_KEY."
     entry = entries.get(name)
     if entry is None:
         return ""
     return f"Provider {name} is not reachable: set {entry.key or entry.url or f'[providers.{name}] base_url'}."
+
+
+def _deployments(entry: ProviderEntry, environment: Mapping[str, str], *, hosted: bool) -> Iterator[Deployment]:
+    own_url = (environment.get(entry.url, "") if entry.url else "") or entry.base_url
+    for each in entry.deployments or (DeploymentEntry(),):
+        key = each.key or entry.key
+        api_key = environment.get(key, "") if key else ""
+        base_url = (each.base_url or own_url).rstrip("/")
+        virtual_key = (each.virtual_key or entry.virtual_key) if hosted else ""
+        if virtual_key or api_key or (base_url and not key):
+            yield Deployment("" if virtual_key else api_key, base_url, virtual_key, each.weight)

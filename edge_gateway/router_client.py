@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import DecodeError
-from google.rpc import error_details_pb2, status_pb2
 
-from edge_gateway.decisions import Decision, ModelFacts, Offer, ProfileFacts, Question
-from edge_gateway.errors import context_exceeded, no_candidate, unknown_model
+from edge_gateway import router_wire
+from edge_gateway.decisions import Decision, Offer, Question
 from edge_gateway.event_stream import Usage
 from protos.router.v1 import router_pb2 as pb
 from protos.router.v1 import router_pb2_grpc
@@ -70,9 +67,6 @@ class RouterUnavailable(Exception):
     """The router gave no usable answer; the text says which status."""
 
 
-_SOURCES = {number: name.removeprefix("DECISION_SOURCE_").lower() for name, number in pb.DecisionSource.items()}
-
-
 class RouterClient:
     """One channel to the router's replicas; made inside the running event loop, as grpc.aio requires."""
 
@@ -95,12 +89,9 @@ class RouterClient:
     async def select(self, question: Question) -> Decision:
         """The router's decision; RouterUnavailable when there is none, a GatewayError when it refuses the request."""
         answer = await self._ask(question)
-        ranking = tuple(dict.fromkeys([answer.model, *(entry.model for entry in answer.ranking)]))
         if not answer.model:
             raise RouterUnavailable("its answer named no model")
-        # A newer router may know sources that this edge does not.
-        source = _SOURCES.get(answer.source, "unspecified")
-        return Decision(answer.decision_id, True, ranking, source, answer.reason)
+        return router_wire.read_decision(answer)
 
     async def _ask(self, question: Question) -> pb.SelectModelResponse:
         """Ask, and ask another replica as well when one stays silent or breaks off; the first answer counts.
@@ -108,7 +99,7 @@ class RouterClient:
         A frozen process answers neither yes nor no, and a call that it holds is lost with it. Two refusals at once are no
         reason to ask again: then no replica is there.
         """
-        request = _write(question)
+        request = router_wire.write_question(question)
         started = time.monotonic()
         asked: set[asyncio.Task[pb.SelectModelResponse]] = set()
         tries = 0
@@ -129,7 +120,7 @@ class RouterClient:
                         raise error
             raise RouterUnavailable("DEADLINE_EXCEEDED")
         except grpc.aio.AioRpcError as error:
-            raise self._refusal(error, question) from None
+            raise router_wire.refusal(error, question, self.offer) or RouterUnavailable(error.code().name) from None
         finally:
             for task in asked:
                 task.cancel()
@@ -144,23 +135,28 @@ class RouterClient:
         outcome: str,
         usage: Usage,
         seconds: tuple[float, float] | None,
-    ) -> None:
-        """Tell how a reply fared; seconds are (latency, first byte), None where they are not known."""
-        request = pb.ReportOutcomeRequest(
-            decision_id=decision_id,
-            served_model=served_model,
-            outcome=pb.Outcome.Value(f"OUTCOME_{outcome.upper()}"),
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cached_input_tokens=usage.cached_input_tokens,
-            tokens_estimated=usage.estimated,
-            latency=_duration(seconds[0]) if seconds else None,
-            time_to_first_byte=_duration(seconds[1]) if seconds else None,
-        )
+        adaptations: tuple[str, ...] = (),
+    ) -> float | None:
+        """Tell how a reply fared; what it cost in US dollars, None where the router cannot say.
+
+        `seconds` are (latency, first byte), None where they are not known.
+        """
+        request = router_wire.write_report(decision_id, served_model, outcome, usage, seconds, adaptations)
         try:
-            await self._stub.ReportOutcome(request, timeout=self._deadline, metadata=self._metadata)
+            answer = await self._stub.ReportOutcome(request, timeout=self._deadline, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise RouterUnavailable(error.code().name) from None
+        return answer.cost_usd if answer.HasField("cost_usd") else None
+
+    async def spending(self, since: float) -> Mapping[str, float]:
+        """What each key's replies have cost, US dollars, since then (seconds since the epoch)."""
+        request = pb.GetSpendingRequest()
+        request.since.FromNanoseconds(int(since * 1e9))
+        try:
+            answer = await self._stub.GetSpending(request, timeout=self._deadline, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            raise RouterUnavailable(error.code().name) from None
+        return {row.caller: row.cost_usd for row in answer.rows if row.caller}
 
     async def refresh(self) -> None:
         """Look at the router's profiles and models once; RouterUnavailable when it does not answer."""
@@ -170,10 +166,7 @@ class RouterClient:
             models = await self._stub.ListModels(pb.ListModelsRequest(), **limits)
         except grpc.aio.AioRpcError as error:
             raise RouterUnavailable(error.code().name) from None
-        self.offer = Offer(
-            {p.name: ProfileFacts(p.name, p.description, tuple(p.candidates)) for p in profiles.profiles},
-            {m.id: _model_facts(m) for m in models.models},
-        )
+        self.offer = router_wire.read_offer(profiles, models)
 
     async def keep_refreshing(self) -> None:
         """Look at the offer now and every REFRESH seconds; sooner while the router has never answered."""
@@ -190,80 +183,7 @@ class RouterClient:
         """Close the channel."""
         await self._channel.close()
 
-    def _refusal(self, error: grpc.aio.AioRpcError, question: Question) -> Exception:
-        if error.code() is grpc.StatusCode.NOT_FOUND:
-            return unknown_model(question.profile or question.model, list(self.offer.profiles))
-        if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
-            # Only what the caller can reach says something about its request.
-            violations = [v for v in _violations(error) if v.type != "provider"]
-            limits = [self.offer.models[v.subject].context_tokens for v in violations if v.subject in self.offer.models]
-            if limits and all(violation.type == "context" for violation in violations):
-                return context_exceeded(max(limits), question.input_tokens)
-            return no_candidate(error.details() or "No model meets the request's requirements.")
-        return RouterUnavailable(error.code().name)
-
 
 def channel_credentials(files: tuple[bytes, bytes | None, bytes | None] | None) -> grpc.ChannelCredentials | None:
     """Credentials from (authority, key, certificate); None for plaintext."""
     return None if files is None else grpc.ssl_channel_credentials(*files)
-
-
-def _violations(error: grpc.aio.AioRpcError) -> list[error_details_pb2.PreconditionFailure.Violation]:
-    found: list[error_details_pb2.PreconditionFailure.Violation] = []
-    for key, value in error.trailing_metadata() or ():
-        if key == "grpc-status-details-bin" and isinstance(value, bytes):
-            with contextlib.suppress(DecodeError):
-                for detail in status_pb2.Status.FromString(value).details:
-                    failure = error_details_pb2.PreconditionFailure()
-                    if detail.Unpack(failure):
-                        found.extend(failure.violations)
-    return found
-
-
-def _write(question: Question) -> pb.SelectModelRequest:
-    previous = question.previous
-    request = pb.SelectModelRequest(
-        messages=[pb.Message(role=role, text=text) for role, text in question.turns],
-        purpose=pb.Purpose.Value(f"PURPOSE_{question.purpose.upper()}"),
-        edit_format=question.edit_format,
-        conversation_id=question.conversation_id,
-        requirements=pb.Requirements(
-            input_tokens=question.input_tokens,
-            output_tokens=min(question.output_tokens, 2**31),
-            vision=question.vision,
-            tools=question.tools,
-            json=question.json,
-            prefix_tokens=question.prefix_tokens,
-        ),
-        available_providers=question.available_providers,
-        previous_reply=pb.PreviousReply(
-            outcome=pb.Outcome.Value(f"OUTCOME_{previous.outcome.upper()}"),
-            model=previous.model,
-            decision_id=previous.decision_id,
-            consecutive_failures=previous.failures,
-        ),
-        continuation=question.continuation,
-        tenant=question.tenant,
-        metadata=question.metadata,
-    )
-    if question.model:
-        request.model = question.model
-    else:
-        request.profile = question.profile
-    return request
-
-
-def _model_facts(model: pb.Model) -> ModelFacts:
-    return ModelFacts(
-        model.id,
-        model.context_tokens,
-        model.max_output_tokens,
-        model.input_usd_per_mtok,
-        model.output_usd_per_mtok,
-    )
-
-
-def _duration(seconds: float) -> Duration:
-    duration = Duration()
-    duration.FromNanoseconds(int(seconds * 1e9))
-    return duration

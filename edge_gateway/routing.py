@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from edge_gateway import chat_request, errors, telemetry
 from edge_gateway.aider import Understanding
 from edge_gateway.chat_request import CHARACTERS_PER_TOKEN, ChatRequest
 from edge_gateway.conversations import Recognised
 from edge_gateway.decisions import Decision, PreviousReply, Question
-from edge_gateway.providers import Provider, ProviderEntry, missing_key_hint
+from edge_gateway.forms import Form
+from edge_gateway.providers import ProviderEntry, Providers, missing_key_hint, provider_of
 from edge_gateway.router_client import RouterClient, RouterUnavailable
 
 # What a model may be called: printable, without blanks, with something behind each slash.
 _MODEL_NAME = re.compile(r"(?=.{1,200}$)[!-.0-~]+(/[!-.0-~]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: a tenant, and a name within it, the key's; empty where nobody says."""
+
+    tenant: str = ""
+    caller: str = ""
 
 
 class Routing:
@@ -25,52 +35,101 @@ class Routing:
     def __init__(
         self,
         router: RouterClient,
-        providers: Mapping[str, Provider],
+        providers: Providers,
         entries: Mapping[str, ProviderEntry],
         default_order: Mapping[str, tuple[str, ...]],
         routing_characters: int,
+        translates: Callable[[str], bool],
     ) -> None:
-        """`entries`: all configured providers, reachable or not; `routing_characters`: how much text the router sees."""
+        """`entries`: all configured providers, reachable or not; `routing_characters`: how much text the router sees.
+
+        `translates`: whether Portkey translates a form for every provider.
+        """
         self._router = router
         self._providers = providers
         self._entries = entries
         self._default_order = default_order
         self._routing_characters = routing_characters
+        self._translates = translates
 
     def profiles(self) -> list[str]:
         """The profiles a client may ask for, as far as they are known here."""
         return list(self._router.offer.profiles or self._default_order)
 
+    def candidates(self, model: str) -> list[str]:
+        """The models that may serve what a client asks for, reachable or not, in the order that serves without a router."""
+        if "/" in model:
+            return [model]
+        known = self._router.offer.profiles.get(model)
+        return list(known.candidates if known else self._default_order.get(model, ()))
+
+    def speakers(self, form: Form) -> list[str]:
+        """The providers that take requests of a form, by name."""
+        everybody = self._translates(form.name)
+        return sorted(name for name, provider in self._providers.items() if everybody or provider.speaks(form.name))
+
     def question(
-        self, request: ChatRequest, understanding: Understanding, recognised: Recognised, tenant: str
+        self,
+        form: Form,
+        request: ChatRequest,
+        understanding: Understanding,
+        recognised: Recognised | None,
+        asker: Asker,
     ) -> Question:
-        """What to ask the router; a 404 when a model of an unreachable provider is asked for by name."""
+        """What to ask the router; a GatewayError when what is asked for cannot be served."""
         named = "/" in request.model
-        if not _MODEL_NAME.fullmatch(request.model):
-            raise errors.unknown_model(request.model, self.profiles())
-        if named and _provider(request.model) not in self._providers:
-            hint = missing_key_hint(_provider(request.model), self._entries)
-            raise errors.unknown_model(request.model, self.profiles(), hint)
-        previous = recognised.previous
+        self._check(form, request, named=named)
+        known = self._known(request, understanding, recognised) if recognised else {}
         return Question(
             purpose=understanding.purpose,
             edit_format=understanding.edit_format,
-            conversation_id=recognised.conversation_id,
             turns=[(turn.role, turn.text) for turn in chat_request.clipped(request.turns, self._routing_characters)],
             input_tokens=request.input_tokens,
             output_tokens=request.output_tokens,
             vision=request.vision,
             tools=request.tools,
             json=request.json,
-            available_providers=sorted(self._providers),
-            previous=PreviousReply(previous.outcome, previous.model, previous.decision_id, previous.failures),
-            prefix_tokens=min(int(previous.prefix_characters / CHARACTERS_PER_TOKEN), request.input_tokens),
-            continuation=understanding.continuation,
-            tenant=tenant,
-            metadata=_metadata(understanding, recognised),
+            available_providers=self._available(form, request.model),
+            continuation=understanding.continuation or request.bound,
+            tenant=asker.tenant,
+            caller=asker.caller,
             profile="" if named else request.model,
             model=request.model if named else "",
+            **known,
         )
+
+    def _known(self, request: ChatRequest, understanding: Understanding, recognised: Recognised) -> dict[str, Any]:
+        """What is known of the request's past."""
+        previous = recognised.previous
+        return {
+            "conversation_id": recognised.conversation_id,
+            "previous": PreviousReply(previous.outcome, previous.model, previous.decision_id, previous.failures),
+            "prefix_tokens": min(int(previous.prefix_characters / CHARACTERS_PER_TOKEN), request.input_tokens),
+            "metadata": _metadata(understanding, recognised),
+        }
+
+    def _check(self, form: Form, request: ChatRequest, *, named: bool) -> None:
+        if not _MODEL_NAME.fullmatch(request.model):
+            raise errors.unknown_model(request.model, self.profiles())
+        if not named:
+            if not form.routed:
+                raise errors.unrouted_form(f"/v1{form.path}", request.model)
+            if request.stored:
+                raise errors.stored_answer("previous_response_id")
+            return
+        provider = self._providers.of(request.model)
+        if provider is None:
+            hint = missing_key_hint(provider_of(request.model), self._entries)
+            raise errors.unknown_model(request.model, self.profiles(), hint)
+        if not (provider.speaks(form.name) or self._translates(form.name)):
+            raise errors.unspoken_form(f"/v1{form.path}", request.model, self.speakers(form))
+
+    def _available(self, form: Form, model: str) -> list[str]:
+        """Whom the router may choose from; a provider of Portkey's catalogue is reached when it is named."""
+        speakers = self.speakers(form)
+        if not speakers:
+            raise errors.unspoken_form(f"/v1{form.path}", model, speakers)
+        return sorted({*speakers, provider_of(model)}) if "/" in model else speakers
 
     async def decide(self, question: Question) -> Decision:
         """The router's decision; when it gives none, the default order, said as such."""
@@ -78,7 +137,7 @@ class Routing:
             decision = await self._router.select(question)
         except RouterUnavailable as error:
             return self._default(question, str(error))
-        usable = self._reachable(decision.ranking)
+        usable = self._reachable(decision.ranking, question)
         if usable[:1] != decision.ranking[:1]:
             return self._default(question, f"it chose {decision.ranking[0]}, which cannot be reached")
         return replace(decision, ranking=usable)
@@ -93,15 +152,18 @@ class Routing:
         order = known.candidates if known else self._default_order.get(question.profile)
         if order is None:
             raise errors.unknown_model(question.profile, self.profiles())
-        usable = self._reachable(order)
+        usable = self._reachable(order, question)
         if not usable:
             text = f"No provider of profile {question.profile!r} is configured; set a provider's API key."
             raise errors.no_candidate(text)
         reason = f"the router gave no decision ({problem}); the default order of {question.profile}"
         return Decision(own_id, False, usable, "edge_default", reason)
 
-    def _reachable(self, models: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(model for model in models if _provider(model) in self._providers)
+    def _reachable(self, models: tuple[str, ...], question: Question) -> tuple[str, ...]:
+        available = question.available_providers
+        return tuple(
+            model for model in models if provider_of(model) in available and self._providers.of(model) is not None
+        )
 
 
 def _metadata(understanding: Understanding, recognised: Recognised) -> dict[str, str]:
@@ -116,7 +178,3 @@ def _metadata(understanding: Understanding, recognised: Recognised) -> dict[str,
     flags = {"retry": recognised.retry, "continuation": understanding.continuation}
     told = {name: str(number) for name, number in counts.items() if number}
     return told | {name: "true" for name, holds in flags.items() if holds} | {"linked": recognised.linked}
-
-
-def _provider(model: str) -> str:
-    return model.split("/", 1)[0]

@@ -7,11 +7,12 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from edge_gateway.adaptations import RULES
 from edge_gateway.providers import ProviderEntry
 
 SHIPPED_CONFIG = Path(__file__).with_name("edge.toml")
@@ -50,6 +51,7 @@ class Settings(BaseSettings):
     portkey_gateway: str = Field(default=LOCAL_PORTKEY, validation_alias="EDGE_PORTKEY_GATEWAY")
     router_deadline: float = Field(default=1.5, gt=0, le=60, validation_alias="EDGE_ROUTER_DEADLINE_SECONDS")
     first_byte_timeout: float = Field(default=60.0, gt=0, le=590, validation_alias="EDGE_FIRST_BYTE_TIMEOUT_SECONDS")
+    first_token_timeout: float = Field(default=180.0, gt=0, le=590, validation_alias="EDGE_FIRST_TOKEN_TIMEOUT_SECONDS")
     answer_timeout: float = Field(default=300.0, gt=0, le=590, validation_alias="EDGE_ANSWER_TIMEOUT_SECONDS")
     total_timeout: float = Field(default=590.0, gt=0, le=3600, validation_alias="EDGE_TOTAL_TIMEOUT_SECONDS")
     idle_timeout: float = Field(default=60.0, gt=0, le=590, validation_alias="EDGE_IDLE_TIMEOUT_SECONDS")
@@ -60,6 +62,20 @@ class Settings(BaseSettings):
     )
     portkey_feedback: bool = Field(default=False, validation_alias="EDGE_PORTKEY_FEEDBACK")
     routing_characters: int = Field(default=8000, ge=0, le=200_000, validation_alias="EDGE_ROUTING_CHARACTERS")
+
+    api_keys_file: str = Field(default="", validation_alias="EDGE_API_KEYS_FILE")
+    limit_wait: float = Field(default=5.0, ge=0, le=60, validation_alias="EDGE_LIMIT_WAIT_SECONDS")
+    redis_url: SecretStr | None = Field(default=None, validation_alias="EDGE_REDIS_URL")
+    cache_seconds: float = Field(default=300.0, ge=0, le=86_400, validation_alias="EDGE_CACHE_SECONDS")
+    cache_bytes: int = Field(default=64 * 1024 * 1024, ge=0, le=2**36, validation_alias="EDGE_CACHE_BYTES")
+    cache_answer_bytes: int = Field(default=1024 * 1024, ge=1, le=2**26, validation_alias="EDGE_CACHE_ANSWER_BYTES")
+    circuit_failures: int = Field(default=3, ge=0, le=1000, validation_alias="EDGE_CIRCUIT_FAILURES")
+    retry_share: float = Field(default=0.1, ge=0, le=10, validation_alias="EDGE_RETRY_SHARE")
+
+    @property
+    def hosted(self) -> bool:
+        """Whether Portkey is its own service, rather than its open-source gateway."""
+        return self.portkey_key is not None
 
     @property
     def portkey_base_url(self) -> str:
@@ -90,6 +106,25 @@ def certificate_files(settings: Settings) -> tuple[bytes, bytes | None, bytes | 
     return read[0] or b"", read[1], read[2]
 
 
+class CacheEntry(BaseModel):
+    """Hosted Portkey's own cache; `max_age` in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Literal["simple", "semantic"]
+    max_age: int | None = Field(default=None, gt=0)
+
+
+class PortkeyEntry(BaseModel):
+    """The [portkey] table of the configuration; edge.toml says what each value means."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cache: CacheEntry | None = None
+    input_guardrails: tuple[str | dict[str, Any], ...] = ()
+    output_guardrails: tuple[str | dict[str, Any], ...] = ()
+
+
 class Config(BaseModel):
     """The shipped configuration with EDGE_CONFIG laid over it."""
 
@@ -97,6 +132,16 @@ class Config(BaseModel):
 
     providers: Mapping[str, ProviderEntry]
     default_order: Mapping[str, tuple[str, ...]]
+    adaptations: Mapping[str, tuple[str, ...]]
+    portkey: PortkeyEntry
+
+    @field_validator("adaptations")
+    @classmethod
+    def _known(cls, adaptations: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+        unknown = [name for name in adaptations if name not in RULES]
+        if unknown:
+            raise ValueError(f"there is no rule {unknown[0]}; the rules are {', '.join(RULES)}")
+        return adaptations
 
 
 def load() -> Settings:

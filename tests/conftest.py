@@ -87,6 +87,9 @@ verbatim = true
 auto = ["fake/second", "fake/first"]
 """
 
+# For tests that ask the same of failing models again and again: nothing of one shall show in the next.
+REMEMBERING_NOTHING = {"EDGE_CACHE_SECONDS": "0", "EDGE_CIRCUIT_FAILURES": "0", "EDGE_RETRY_SHARE": "10"}
+
 
 @dataclass
 class System:
@@ -138,7 +141,9 @@ def running(provider: FakeProvider, portkey: int, edge_config: Path, router_conf
         EDGE_CONFIG=str(edge_config),
         PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
         EDGE_FIRST_BYTE_TIMEOUT_SECONDS="2",
+        EDGE_FIRST_TOKEN_TIMEOUT_SECONDS="2",
         EDGE_IDLE_TIMEOUT_SECONDS="2",
+        **REMEMBERING_NOTHING,
     )
     yield System(f"http://127.0.0.1:{edge_port}", router_port, provider, router, edge)
     edge.stop()

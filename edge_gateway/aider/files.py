@@ -22,10 +22,13 @@ _FIRST, _LATEST = 200, 1_000
 _OPENING = re.compile(r"^([^\n]{1,1024})\n(`{3,10}|<(?:source|code|pre|codeblock|sourcecode)>)\n", re.MULTILINE)
 
 
-def shown(turns: Sequence[Turn]) -> tuple[tuple[ChatFile, ...], int]:
-    """The files in the chat, and the length of the message with the repository's map in characters."""
+def shown(turns: Sequence[Turn]) -> tuple[tuple[ChatFile, ...], int, int]:
+    """The files in the chat, the length of the message with the repository's map in characters, and where the files stand.
+
+    The last is -1 where there are none.
+    """
     files: tuple[ChatFile, ...] | None = None
-    map_characters = 0
+    map_characters, at = 0, -1
     # The map stands before the history and the files behind it; what lies between may be long.
     latest = max(-1, len(turns) - 2 - _LATEST)
     for position in (*range(len(turns) - 2, latest, -1), *range(min(latest, _FIRST), -1, -1)):
@@ -35,11 +38,12 @@ def shown(turns: Sequence[Turn]) -> tuple[tuple[ChatFile, ...], int]:
         found = messages.acknowledged(turn.text, answer.text)
         if found is Block.FILES and files is None:
             files = tuple(ChatFile(name, _digest(text), len(text)) for name, text in split(turn.text))
+            at = position
         elif found is Block.REPO_MAP and not map_characters:
             map_characters = len(turn.text)
         if files is not None and map_characters:
             break
-    return files or (), map_characters
+    return files or (), map_characters, at
 
 
 def split(text: str) -> list[tuple[str, str]]:

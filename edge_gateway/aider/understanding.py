@@ -50,7 +50,8 @@ class Understanding:
     interrupted one do not count, and do not end the row either. `continuation`: the last message is the beginning of the
     reply. `files`: those that may be edited, not the read-only ones. `repo_map_characters`: the length of the message
     that holds the map. `user_text`: the current turn without what Aider appends to it, and without blanks at its ends;
-    for an editor the architect's plan.
+    for an editor the architect's plan. `stable_turns`: with how many turns, from the first, the next request of the
+    conversation is expected to begin as well, so that a provider's prompt cache may serve them; 0 where none is expected.
     """
 
     purpose: Purpose
@@ -62,3 +63,4 @@ class Understanding:
     repo_map_characters: int = 0
     images: int = 0
     user_text: str = ""
+    stable_turns: int = 0

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import threading
 import time
 
 import aiohttp
@@ -202,11 +203,17 @@ async def test_a_model_asked_for_by_name_is_served_as_asked_and_not_failed_over(
     assert status == 200
     assert headers["x-router-source"] == "requested"
     assert system.provider.models_tried() == ["not-in-the-catalogue"]
-    system.provider.reset()
+
+
+@pytest.mark.parametrize(("headers", "tries"), [({}, 2), ({"x-stainless-retry-count": "0"}, 1)])
+async def test_a_model_asked_for_by_name_is_tried_once_more_unless_the_client_does_that_itself(
+    http, system, headers, tries
+):
     system.provider.script["second"] = fake.refuse(500)
-    status, _, _ = await ask(http, system, model="fake/second")
-    assert status == 503
-    assert system.provider.models_tried() == ["second"]
+    body = {"model": "fake/second", "messages": MESSAGES}
+    async with http.post(system.url + "/v1/chat/completions", json=body, headers=headers) as answer:
+        assert answer.status == 503
+    assert system.provider.models_tried() == ["second"] * tries
 
 
 @pytest.mark.parametrize(
@@ -453,9 +460,21 @@ async def test_an_empty_error_field_does_not_make_a_cut_stream_look_complete(htt
 
 
 async def test_a_connection_lost_after_the_model_had_finished_is_no_error(http, system):
-    system.provider.script["first"] = fake.cut_after(3, abort=True)
-    _, _, body = await ask(http, system, stream=True)
-    assert body == b"".join(fake.EVENTS[:3])
+    read = threading.Event()
+
+    async def cut_when_read(request, body):
+        response = await fake.stream(request, fake.EVENTS[:3])
+        await asyncio.to_thread(read.wait, 10)
+        request.transport.abort()
+        return response
+
+    system.provider.script["first"] = cut_when_read
+    whole = b"".join(fake.EVENTS[:3])
+    body = {"model": "auto", "messages": MESSAGES, "stream": True}
+    async with http.post(system.url + "/v1/chat/completions", json=body) as answer:
+        assert await answer.content.readexactly(len(whole)) == whole
+        read.set()
+        assert await answer.read() == b""
 
 
 async def test_a_providers_odd_headers_do_not_harm_the_answer(http, system):

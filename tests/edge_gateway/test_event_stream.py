@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_gateway.event_stream import MAX_EVENT_BYTES, EventTooLarge, Said, StreamObserver, Usage, read_plain
+from edge_gateway.event_stream import MAX_EVENT_BYTES, EventTooLarge, Said, StreamObserver, Usage
+from edge_gateway.forms.chat import read_event, read_plain
 
 EVENTS = st.lists(
     st.one_of(
@@ -39,18 +40,17 @@ def pieces(whole: bytes, cuts: list[int]) -> list[bytes]:
 )
 def test_a_whole_stream_is_relayed_byte_for_byte_in_any_pieces(events, boundary, cuts, ends_in_boundary):
     whole = boundary.join([*events, FINISH, b"data: [DONE]"]) + (boundary if ends_in_boundary else b"")
-    observer = StreamObserver()
+    observer = StreamObserver(read_event)
     relayed = b"".join(observer.feed(piece) for piece in pieces(whole, cuts)) + observer.rest()
     assert relayed == whole
-    assert observer.complete
-    assert observer.finish_reason == "stop"
+    assert observer.finished
 
 
 @given(EVENTS, st.lists(st.integers(0, 10_000), max_size=12), st.integers(1, 40))
 def test_a_cut_stream_is_incomplete_and_no_half_event_is_relayed(events, cuts, kept):
     whole = b"".join(event + b"\n\n" for event in events)
     cut = whole + FINISH[: min(kept, len(FINISH) - 10)]
-    observer = StreamObserver()
+    observer = StreamObserver(read_event)
     relayed = b"".join(observer.feed(piece) for piece in pieces(cut, cuts)) + observer.rest()
     assert relayed == whole
     assert not observer.complete
@@ -69,7 +69,7 @@ def test_a_cut_stream_is_incomplete_and_no_half_event_is_relayed(events, cuts, k
     ],
 )
 def test_a_stream_is_complete_when_the_model_or_the_provider_said_so(event, complete):
-    observer = StreamObserver()
+    observer = StreamObserver(read_event)
     observer.feed(event)
     assert observer.complete is complete
 
@@ -78,7 +78,7 @@ def test_usage_is_read_from_the_stream_and_from_a_plain_answer():
     usage = (
         b'{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4}}}'
     )
-    observer = StreamObserver()
+    observer = StreamObserver(read_event)
     observer.feed(b"data: " + usage + b"\n\n")
     plain = read_plain(usage)
     assert plain is not None
@@ -88,7 +88,7 @@ def test_usage_is_read_from_the_stream_and_from_a_plain_answer():
 
 
 def test_an_event_without_end_is_given_up():
-    observer = StreamObserver()
+    observer = StreamObserver(read_event)
     observer.feed(b"x" * MAX_EVENT_BYTES)
     with pytest.raises(EventTooLarge):
         observer.feed(b"x")
@@ -106,10 +106,10 @@ def test_an_event_without_end_is_given_up():
 )
 def test_a_text_that_cannot_be_read_hides_neither_the_end_nor_the_usage(message):
     rest = b'"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2}}'
-    observer = StreamObserver()
+    observer = StreamObserver(read_event)
     event = b'data: {"choices":[{"index":0,"delta":' + message + b"," + rest + b"\n\n"
     assert observer.feed(event) == event
-    assert (observer.finish_reason, observer.usage, observer.said.anything) == ("stop", Usage(9, 2), True)
+    assert (observer.finished, observer.usage, observer.said.anything) == (True, Usage(9, 2), True)
     found = read_plain(b'{"choices":[{"index":0,"message":' + message + b"," + rest)
     assert found is not None
     assert found[0] == Usage(9, 2)
@@ -118,7 +118,7 @@ def test_a_text_that_cannot_be_read_hides_neither_the_end_nor_the_usage(message)
 def test_what_is_nested_without_end_is_no_completion_and_stops_no_stream():
     nested = b'{"choices":[{"index":0,"delta":{"content":' + b"[" * 100_000 + b"]" * 100_000 + b"}}]}"
     assert read_plain(nested) is None
-    observer = StreamObserver()
+    observer = StreamObserver(read_event)
     assert observer.feed(b"data: " + nested + b"\n\n") + observer.feed(b"data: [DONE]\n\n")
     assert observer.complete
 
@@ -141,7 +141,7 @@ def test_what_is_nested_without_end_is_no_completion_and_stops_no_stream():
 def test_a_reply_without_text_may_still_say_something(message, said):
     answer = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
     assert read_plain(answer) == (Usage(), said)
-    observer = StreamObserver()
+    observer = StreamObserver(read_event)
     observer.feed(b"data: " + answer.replace(b'"message"', b'"delta"') + b"\n\n")
     assert observer.said == said
 

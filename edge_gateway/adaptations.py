@@ -1,0 +1,136 @@
+"""The rules by which a request is made to fit the model that gets it: one table, each rule by name, all else untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from edge_gateway import prompt_messages
+from edge_gateway.chat_request import ChatRequest
+from edge_gateway.forms import CHAT
+
+TEMPERATURE, MAX_TOKENS, MAX_COMPLETION_TOKENS = "temperature", "max_tokens", "max_completion_tokens"
+DROP_TEMPERATURE, RENAME_TO_NEW, RENAME_TO_OLD = "drop_temperature", "use_max_completion_tokens", "use_max_tokens"
+ADD_MAX_TOKENS, MERGE_USER, ADD_MARKERS = "add_max_tokens", "merge_user_messages", "add_cache_markers"
+# What a rule does, for whoever writes a configuration; the models it is for stand in edge.toml.
+RULES: Mapping[str, str] = {
+    DROP_TEMPERATURE: "leaves temperature out, for a model that refuses it",
+    RENAME_TO_NEW: "sends max_tokens as max_completion_tokens",
+    RENAME_TO_OLD: "sends max_completion_tokens as max_tokens",
+    ADD_MAX_TOKENS: "sends the provider's default_max_tokens where the request has no limit",
+    MERGE_USER: "joins user messages that follow each other",
+    ADD_MARKERS: "marks where the prompt's stable beginning ends, for the provider's prompt cache",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as far as the rules need it.
+
+    `stable`: how many of the messages, from the first, the conversation's next request is expected to begin with as well;
+    0 where nobody can say.
+    """
+
+    form: str
+    request: ChatRequest
+    stable: int = 0
+    merges: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """What one model needs otherwise: fields that it is not sent, those that it is sent instead, and other messages.
+
+    `names`: the rules that apply. `edits`: those of them that change the messages, which all targets of one dispatch share.
+    """
+
+    names: tuple[str, ...] = ()
+    drops: frozenset[str] = frozenset()
+    adds: Mapping[str, Any] = field(default_factory=dict)
+    edits: frozenset[str] = frozenset()
+
+
+class Adaptations:
+    """The rules with the models they are for."""
+
+    def __init__(self, models: Mapping[str, Sequence[str]]) -> None:
+        """`models`: for each rule the globs of `provider/model` that it is for; a rule without any is switched off."""
+        self._models = {name: tuple(globs) for name, globs in models.items()}
+
+    def needed(self, model: str, asked: Asked, default_max_tokens: int | None) -> Adaptation:
+        """What of the request a model needs otherwise; `default_max_tokens`: its provider's, None where it needs none."""
+        fields = asked.request.fields
+        names: list[str] = []
+        drops: set[str] = set()
+        adds: dict[str, Any] = {}
+        if TEMPERATURE in fields and self._is_for(DROP_TEMPERATURE, model):
+            names.append(DROP_TEMPERATURE)
+            drops.add(TEMPERATURE)
+        if asked.form == CHAT.name:
+            self._limit(model, asked.request, default_max_tokens, names, drops, adds)
+        edits = frozenset(self._edits(model, asked))
+        return Adaptation((*names, *sorted(edits)), frozenset(drops), adds, edits)
+
+    def _limit(
+        self,
+        model: str,
+        request: ChatRequest,
+        default: int | None,
+        names: list[str],
+        drops: set[str],
+        adds: dict[str, Any],
+    ) -> None:
+        """The reply's length under the name that the model knows."""
+        given = request.fields & {MAX_TOKENS, MAX_COMPLETION_TOKENS}
+        if not given:
+            if default and self._is_for(ADD_MAX_TOKENS, model):
+                names.append(ADD_MAX_TOKENS)
+                adds[MAX_TOKENS] = default
+            return
+        for rule, wrong, right in (
+            (RENAME_TO_NEW, MAX_TOKENS, MAX_COMPLETION_TOKENS),
+            (RENAME_TO_OLD, MAX_COMPLETION_TOKENS, MAX_TOKENS),
+        ):
+            if given == {wrong} and request.output_tokens and self._is_for(rule, model):
+                names.append(rule)
+                drops.add(wrong)
+                adds[right] = request.output_tokens
+
+    def _edits(self, model: str, asked: Asked) -> list[str]:
+        if asked.form != CHAT.name:
+            return []
+        edits = []
+        if asked.merges and self._is_for(MERGE_USER, model):
+            edits.append(MERGE_USER)
+        if asked.stable and self._is_for(ADD_MARKERS, model):
+            edits.append(ADD_MARKERS)
+        return edits
+
+    def _is_for(self, rule: str, model: str) -> bool:
+        return any(fnmatchcase(model, glob) for glob in self._models.get(rule, ()))
+
+
+def adapted_body(raw: bytes, adaptations: Sequence[Adaptation], stable: int) -> tuple[bytes, list[dict[str, Any]]]:
+    """The body that all targets of a dispatch share, and for each what it is sent beside or instead of it.
+
+    A field that some of them are not sent is taken out of the body, and given again to the others. Where no rule applies
+    the bytes are those that came. `stable`: as in Asked.
+    """
+    drops = frozenset[str]().union(*(one.drops for one in adaptations))
+    edits = adaptations[0].edits
+    if not drops and not edits:
+        return raw, [dict(one.adds) for one in adaptations]
+    members = prompt_messages.members(raw)
+    values = prompt_messages.values(members, drops)
+    params = [{**{name: values[name] for name in sorted(drops - one.drops)}, **one.adds} for one in adaptations]
+    kept = {name: value for name, value in members.items() if name not in drops}
+    if edits:
+        messages = prompt_messages.split(members["messages"])
+        if ADD_MARKERS in edits:
+            messages = prompt_messages.marked(messages, stable)
+        if MERGE_USER in edits:
+            messages = prompt_messages.merged(messages)
+        kept["messages"] = prompt_messages.joined(messages)
+    return prompt_messages.body(kept), params

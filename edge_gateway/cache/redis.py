@@ -1,0 +1,74 @@
+"""Keeps answers in Redis for all edges together, and does without them, quickly, whenever it is slow or gone."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+PREFIX = b"edge:answer:"
+BY_DECISION = "edge:answer-of:"
+MOST_CONNECTIONS = 32
+# Seconds an operation may take, and seconds for which Redis is left alone after a failure.
+PATIENCE, PAUSE = 0.1, 1.0
+
+
+class RedisStore:
+    """One pool of connections to one Redis."""
+
+    def __init__(self, url: str, clock: Callable[[], float]) -> None:
+        """ValueError when `url` is not an address; `clock`: seconds of a clock that never jumps."""
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=MOST_CONNECTIONS,
+            timeout=None,
+            retry=Retry(NoBackoff(), 0),
+            socket_connect_timeout=PAUSE,
+            socket_timeout=PAUSE,
+        )
+        self._redis: Redis = Redis.from_pool(pool)
+        self._clock = clock
+        self._aside_until = 0.0
+
+    async def get(self, key: bytes) -> bytes | None:
+        """The value, None where there is none or Redis does not answer in time."""
+        value = await self._do(lambda: self._redis.get(PREFIX + key))
+        return value if isinstance(value, bytes) else None
+
+    async def put(self, key: bytes, value: bytes, seconds: float, decision_id: str) -> None:
+        """Keep a value, or drop it when Redis does not answer in time."""
+        milliseconds = math.ceil(seconds * 1000)
+
+        async def both() -> None:
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.set(PREFIX + key, value, px=milliseconds)
+                pipe.set(BY_DECISION + decision_id, key, px=milliseconds)
+                await pipe.execute()
+
+        await self._do(both)
+
+    async def forget(self, decision_id: str) -> None:
+        """Forget what a decision led to."""
+        key = await self._do(lambda: self._redis.getdel(BY_DECISION + decision_id))
+        if isinstance(key, bytes):
+            await self._do(lambda: self._redis.delete(PREFIX + key))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    async def _do(self, operation: Callable[[], Awaitable[Any] | Any]) -> Any:
+        if self._clock() < self._aside_until:
+            return None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await operation()
+        except (TimeoutError, RedisError, OSError):
+            self._aside_until = self._clock() + PAUSE
+            return None

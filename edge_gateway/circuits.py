@@ -1,0 +1,91 @@
+"""Leaves alone the models whose providers fail, and keeps second attempts to a share of all requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+# Seconds for which a model is left alone, doubled with each failed look.
+SHORTEST, LONGEST = 5.0, 60.0
+# What a provider says in Retry-After counts up to here, in seconds.
+MOST_PATIENCE = 120.0
+# Second attempts that may come at once.
+AT_ONCE = 10.0
+
+
+@dataclass(slots=True)
+class _Circuit:
+    """A model's failures in a row; `until`: when it may be tried again, `pause`: the seconds it was last left alone."""
+
+    failures: int = 0
+    until: float = 0.0
+    pause: float = 0.0
+    probed: float = 0.0
+
+
+class Circuits:
+    """What this process has seen of its models, shared by all its requests; bounded by their number."""
+
+    def __init__(self, now: Callable[[], float], failures: int, share: float, *, most: int = 10_000) -> None:
+        """`now`: seconds of a clock that never jumps; `most`: models remembered.
+
+        `failures`: in a row, after which a model is left alone, 0 for never; `share`: second attempts in the long run, for
+        each request.
+        """
+        self._now = now
+        self._failures = failures
+        self._share = share
+        self._most = most
+        self._circuits: dict[str, _Circuit] = {}
+        self._budget = AT_ONCE
+
+    def closed(self, models: Sequence[str]) -> tuple[str, ...]:
+        """Those that may be tried now, in their order; one that was left alone may be looked at by one request at a time."""
+        if not self._circuits:
+            return tuple(models)
+        now = self._now()
+        return tuple(model for model in models if self._may_be_tried(model, now))
+
+    def wait(self, models: Sequence[str]) -> float:
+        """Seconds until the first of these may be tried again."""
+        now = self._now()
+        return max(0.0, min((self._circuits[m].until - now for m in models if m in self._circuits), default=0.0))
+
+    def succeeded(self, model: str) -> None:
+        """The model has answered."""
+        self._circuits.pop(model, None)
+
+    def failed(self, model: str, patience: float = 0.0) -> None:
+        """The model's provider has failed; `patience`: the seconds for which it wants to be left alone, 0 if it says none."""
+        if not self._failures:
+            return
+        now = self._now()
+        circuit = self._circuits.setdefault(model, _Circuit())
+        circuit.failures += 1
+        if circuit.failures >= self._failures:
+            circuit.pause = min(LONGEST, circuit.pause * 2 or SHORTEST)
+            circuit.until = now + circuit.pause
+        if patience > 0:
+            circuit.until = max(circuit.until, now + min(patience, MOST_PATIENCE))
+        circuit.probed = 0.0
+        if len(self._circuits) > self._most:
+            del self._circuits[next(iter(self._circuits))]
+
+    def request(self) -> int:
+        """A request comes: how many further models it may be sent to, should the first fail."""
+        self._budget = min(AT_ONCE, self._budget + self._share)
+        return max(0, int(self._budget))
+
+    def spent(self, attempts: int) -> None:
+        """A request took so many attempts beyond its first."""
+        self._budget -= attempts
+
+    def _may_be_tried(self, model: str, now: float) -> bool:
+        circuit = self._circuits.get(model)
+        if circuit is None or not circuit.until:
+            return True
+        if now < circuit.until or now - circuit.probed < SHORTEST:
+            return False
+        # A look: whoever comes while it lasts goes elsewhere.
+        circuit.probed = now
+        return True

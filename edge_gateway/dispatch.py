@@ -1,0 +1,226 @@
+"""Sends a request to the ranked models, through one Portkey config at a time, until one of them begins to answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from edge_gateway import errors
+from edge_gateway.adaptations import Adaptations, Asked
+from edge_gateway.circuits import Circuits
+from edge_gateway.errors import GatewayError
+from edge_gateway.event_stream import Said, StreamObserver, Usage
+from edge_gateway.forms import Form
+from edge_gateway.opening import NotBegun, Opening, wait_for_opening
+from edge_gateway.portkey import BrokenOff, Portkey, Stalled, Upstream
+from edge_gateway.portkey_config import FAILOVER_STATUSES, Bounds, Emitter, Plan, fitting, plan
+from edge_gateway.providers import Providers
+from edge_gateway.relay import EVENT_STREAM, JSON
+
+# Portkey says 246 when a guardrail objected and let the answer pass.
+OK = range(200, 300)
+LARGEST_ERROR_BODY = 64 * 1024
+LAST_USED, TRIED_AGAIN = "x-portkey-last-used-option-index", "x-portkey-retry-attempt-count"
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """Seconds: until a model's headers, until its first token, until its plain answer is whole, for a request in all."""
+
+    first_byte: float
+    first_token: float
+    answer: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be sent: the client's bytes, to the first of `ranking` that answers.
+
+    `said`: the headers that tell Portkey of it. `deadline`: when it has to be over (time.monotonic()). `retried`: the client
+    tries again itself, so that nobody else should.
+    """
+
+    form: Form
+    raw: bytes
+    asked: Asked
+    ranking: tuple[str, ...]
+    said: Mapping[str, str]
+    deadline: float
+    retried: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of it: a stream that has begun, or a whole answer with what it says.
+
+    `adaptations`: the rules that were applied for the model that served.
+    """
+
+    served: str
+    adaptations: tuple[str, ...]
+    upstream: Upstream
+    opening: Opening | None = None
+    body: bytes = b""
+    usage: Usage = field(default_factory=Usage)
+    said: Said = field(default_factory=Said)
+
+
+class NotServed(Exception):
+    """No model answered; `error` is for the client, `served` the model that was tried last, empty if none was."""
+
+    def __init__(self, error: GatewayError, served: str = "") -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.served = served
+
+
+class _Failure(Exception):
+    """A dispatch without an answer: how many of its models were tried, and whether no other needs to be."""
+
+    def __init__(self, error: GatewayError, tried: int, *, final: bool) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.tried = tried
+        self.final = final
+
+
+class Dispatcher:
+    """The one place where requests leave for Portkey; wired once, by app."""
+
+    def __init__(
+        self,
+        portkey: Portkey,
+        providers: Providers,
+        rules: Adaptations,
+        emitter: Emitter,
+        circuits: Circuits,
+        limits: TimeLimits,
+    ) -> None:
+        self._portkey = portkey
+        self._providers = providers
+        self._rules = rules
+        self._emitter = emitter
+        self._circuits = circuits
+        self._limits = limits
+
+    async def send(self, order: Order) -> Answer:
+        """The answer of the first model that gives one; NotServed when none does."""
+        ranked = fitting(order.ranking, self._providers, order.asked)
+        left = list(self._circuits.closed(ranked))
+        if not left:
+            raise NotServed(errors.all_resting(self._circuits.wait(ranked)))
+        # Further models that may be tried in all, whichever dispatch they are tried in.
+        further = self._circuits.request()
+        while True:
+            made = self._plan(order, left, further)
+            try:
+                return await self._try(order, made)
+            except _Failure as failure:
+                tried = made.models[: failure.tried]
+                further -= len(tried)
+                left = [model for model in left if model not in tried]
+                if failure.final or not left or further < 0 or time.monotonic() >= order.deadline:
+                    raise NotServed(failure.error, tried[-1] if tried else "") from None
+                self._circuits.spent(1)
+
+    def _plan(self, order: Order, models: Sequence[str], further: int) -> Plan:
+        limits = self._limits
+        seconds = limits.first_byte if order.asked.request.stream else limits.answer
+        bounds = Bounds(seconds, 1 + further, attempts=int(further > 0 and len(models) == 1 and not order.retried))
+        return plan(order.form, order.raw, models, self._providers, order.asked, self._rules, self._emitter, bounds)
+
+    async def _try(self, order: Order, made: Plan) -> Answer:
+        """One config's answer; _Failure when it brings none."""
+        wait = self._patience(order, made)
+        began = time.monotonic()
+        try:
+            upstream = await self._portkey.send(made, order.said, wait, order.deadline)
+        except GatewayError as error:
+            # Portkey itself did not answer: nothing is known of the models, and nobody else to ask.
+            raise _Failure(error, len(made.models), final=True) from None
+        position = made.position(upstream.header(LAST_USED))
+        served = made.models[position]
+        self._note_attempts(made, position, upstream)
+        if upstream.status not in OK:
+            raise await self._refused(made, position, upstream)
+        try:
+            answer = await self._open(order, made, served, upstream, began)
+        except _Failure as failure:
+            self._circuits.failed(served)
+            upstream.close()
+            raise _Failure(failure.error, position + 1, final=failure.final) from None
+        except BaseException:
+            upstream.close()
+            raise
+        self._circuits.succeeded(served)
+        return answer
+
+    async def _open(self, order: Order, made: Plan, served: str, upstream: Upstream, began: float) -> Answer:
+        """The answer whose headers say that it is one, once that is certain; _Failure when it is none."""
+        rules = made.adaptations[served]
+        wanted = EVENT_STREAM if order.asked.request.stream else JSON
+        if upstream.content_type != wanted:
+            what = upstream.content_type or "an unnamed media type"
+            raise _Failure(errors.bad_upstream_response(what), 1, final=False)
+        if order.asked.request.stream:
+            observer = StreamObserver(order.form.read_event)
+            try:
+                opening = await wait_for_opening(upstream, observer, began + self._limits.first_token)
+            except NotBegun as failed:
+                raise _begun_badly(failed, served, self._limits.first_token) from None
+            return Answer(served, rules, upstream, opening=opening)
+        try:
+            body = await upstream.read()
+        except (BrokenOff, Stalled):
+            raise _Failure(errors.stream_truncated(served), 1, final=False) from None
+        found = order.form.read_plain(body)
+        upstream.close()
+        if found is None:
+            raise _Failure(errors.bad_upstream_response("JSON that is no answer"), 1, final=False)
+        return Answer(served, rules, upstream, body=body, usage=found[0], said=found[1])
+
+    async def _refused(self, made: Plan, position: int, upstream: Upstream) -> _Failure:
+        raw = await _error_body(upstream)
+        served = made.models[position]
+        retry_after = upstream.header("retry-after")
+        error = errors.from_upstream(upstream.status, raw, served, retry_after or None)
+        if upstream.status not in FAILOVER_STATUSES:
+            return _Failure(error, position + 1, final=True)
+        self._circuits.failed(served, float(retry_after) if retry_after.isdecimal() else 0.0)
+        return _Failure(error, position + 1, final=False)
+
+    def _note_attempts(self, made: Plan, position: int, upstream: Upstream) -> None:
+        """Those before the one that answered have failed; each was an attempt more."""
+        for model in made.models[:position]:
+            self._circuits.failed(model)
+        again = upstream.header(TRIED_AGAIN) not in ("", "0")
+        self._circuits.spent(position + again)
+
+    def _patience(self, order: Order, made: Plan) -> float:
+        """Seconds that all targets of a config may take together, and one for the way."""
+        limits = self._limits
+        seconds = limits.first_byte if order.asked.request.stream else limits.answer
+        deployments = [len(provider.deployments) for model in made.models if (provider := self._providers.of(model))]
+        # A single model may be tried again.
+        return seconds * max(sum(deployments), 2) + 1
+
+
+def _begun_badly(failed: NotBegun, served: str, seconds: float) -> _Failure:
+    if failed.late:
+        return _Failure(errors.upstream_timeout(seconds), 1, final=False)
+    if not failed.error:
+        return _Failure(errors.stream_truncated(served), 1, final=False)
+    final = errors.is_the_requests_fault(failed.error)
+    error = errors.from_upstream(errors.BAD_REQUEST if final else errors.UNAVAILABLE, failed.error, served, None)
+    return _Failure(error, 1, final=final)
+
+
+async def _error_body(upstream: Upstream) -> bytes:
+    try:
+        return await upstream.read(limit=LARGEST_ERROR_BODY)
+    except (BrokenOff, Stalled):
+        return b""
+    finally:
+        upstream.close()

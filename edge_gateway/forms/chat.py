@@ -1,0 +1,118 @@
+"""OpenAI's chat completions."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+import msgspec
+
+from edge_gateway import chat_request
+from edge_gateway.event_stream import Piece, Said, Usage
+from edge_gateway.forms.form import Form
+from edge_gateway.forms.reading import NOTHING, UNREADABLE, count, error_of
+
+
+class _Details(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+
+
+class _Message(msgspec.Struct):
+    """One message, or a piece of one: its text, and what else may be said."""
+
+    content: str | None = None
+    refusal: msgspec.Raw = msgspec.Raw()
+    tool_calls: msgspec.Raw = msgspec.Raw()
+    function_call: msgspec.Raw = msgspec.Raw()
+    audio: msgspec.Raw = msgspec.Raw()
+    images: msgspec.Raw = msgspec.Raw()
+    reasoning: msgspec.Raw = msgspec.Raw()
+    reasoning_content: msgspec.Raw = msgspec.Raw()
+    reasoning_details: msgspec.Raw = msgspec.Raw()
+    thinking_blocks: msgspec.Raw = msgspec.Raw()
+
+
+class _Choice(msgspec.Struct):
+    # Unread: what a provider puts here in its own way must not hide that the answer is complete.
+    index: msgspec.Raw = msgspec.Raw()
+    delta: msgspec.Raw = msgspec.Raw()
+    message: msgspec.Raw = msgspec.Raw()
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = msgspec.Raw()
+
+
+_chunk = msgspec.json.Decoder(_Chunk)
+_usage = msgspec.json.Decoder(_Usage)
+_message = msgspec.json.Decoder(_Message)
+_BESIDE_TEXT = attrgetter(*_Message.__struct_fields__[1:])
+# Of several answers Aider and most others read the first.
+_FIRST = (b"", b"0", b"null")
+
+
+def read_event(data: bytes) -> Piece | None:
+    """What one chunk says; None for what is not ours to judge: an extension, or several lines of one event."""
+    if data == b"[DONE]":
+        return Piece(finished=True)
+    try:
+        chunk = _chunk.decode(data)
+    except UNREADABLE:
+        return None
+    text, anything, finished = "", False, False
+    for choice in chunk.choices or ():
+        finished = finished or bool(choice.finish_reason)
+        said = _said(choice, choice.delta)
+        text += said.text
+        anything = anything or said.anything
+    return Piece(Said(text, anything), finished, error_of(chunk.error), read_usage(chunk.usage))
+
+
+def read_plain(body: bytes) -> tuple[Usage, Said] | None:
+    """The usage and what is said in a plain (unstreamed) completion; None when the bytes are none at all."""
+    try:
+        chunk = _chunk.decode(body)
+    except UNREADABLE:
+        return None
+    if chunk.choices is None:
+        return None
+    said = [_said(choice, choice.message) for choice in chunk.choices]
+    text = next((one.text for one in said if one.text), "")
+    return read_usage(chunk.usage) or Usage(), Said(text, any(one.anything for one in said))
+
+
+def read_usage(raw: msgspec.Raw) -> Usage | None:
+    """The provider's count in our words, what it left out as 0; None when it gave none that can be read."""
+    try:
+        usage = _usage.decode(raw)
+    except UNREADABLE:
+        return None
+    details = usage.prompt_tokens_details
+    return Usage(
+        input_tokens=count(usage.prompt_tokens),
+        output_tokens=count(usage.completion_tokens),
+        cached_input_tokens=count(details.cached_tokens) if details else 0,
+    )
+
+
+def _said(choice: _Choice, message: msgspec.Raw) -> Said:
+    """What one message, or a piece of one, says; what cannot be read says something, but nothing known."""
+    if bytes(message) in NOTHING:
+        return Said()
+    try:
+        found = _message.decode(message)
+    except UNREADABLE:
+        return Said(anything=True)
+    text = (found.content or "") if bytes(choice.index) in _FIRST else ""
+    return Said(text, bool(found.content) or any(bytes(held) not in NOTHING for held in _BESIDE_TEXT(found)))
+
+
+CHAT = Form("chat", "/chat/completions", True, chat_request.parse, read_event, read_plain)

@@ -1,0 +1,75 @@
+"""OpenAI's legacy completions: a prompt goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from edge_gateway.chat_request import ChatRequest, Turn, estimate, read
+from edge_gateway.event_stream import Piece, Said, Usage
+from edge_gateway.forms.chat import read_usage
+from edge_gateway.forms.form import Form
+from edge_gateway.forms.reading import UNREADABLE, error_of
+
+
+class _Body(msgspec.Struct):
+    model: str
+    # Texts, or tokens by number.
+    prompt: str | list[Any] | None = None
+    stream: bool | None = None
+    max_tokens: int | None = None
+
+
+class _Choice(msgspec.Struct):
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = msgspec.Raw()
+
+
+_chunk = msgspec.json.Decoder(_Chunk)
+
+
+def parse(raw: bytes) -> ChatRequest:
+    """What routing needs of a request; an invalid_request error names the field that is wrong."""
+    body, fields = read(raw, _Body, "model and prompt")
+    prompt = body.prompt or ""
+    texts = [prompt] if isinstance(prompt, str) else [part for part in prompt if isinstance(part, str)]
+    numbers = 0 if texts else sum(len(part) if isinstance(part, list) else 1 for part in prompt)
+    turns = tuple(Turn("user", text) for text in texts)
+    tokens = numbers or estimate(turns, images=0, extra_characters=0)
+    return ChatRequest(body.model, turns, bool(body.stream), tokens, max(0, body.max_tokens or 0), fields=fields)
+
+
+def read_event(data: bytes) -> Piece | None:
+    """What one chunk says; None where that cannot be read."""
+    if data == b"[DONE]":
+        return Piece(finished=True)
+    try:
+        chunk = _chunk.decode(data)
+    except UNREADABLE:
+        return None
+    choices = chunk.choices or ()
+    text = "".join(choice.text or "" for choice in choices)
+    finished = any(choice.finish_reason for choice in choices)
+    return Piece(Said(text, bool(text)), finished, error_of(chunk.error), read_usage(chunk.usage))
+
+
+def read_plain(body: bytes) -> tuple[Usage, Said] | None:
+    """The usage and the text of a completion; None when the bytes are none."""
+    try:
+        chunk = _chunk.decode(body)
+    except UNREADABLE:
+        return None
+    if chunk.choices is None:
+        return None
+    text = next((choice.text for choice in chunk.choices if choice.text), "")
+    return read_usage(chunk.usage) or Usage(), Said(text, bool(text))
+
+
+COMPLETIONS = Form("completions", "/completions", False, parse, read_event, read_plain)

@@ -1,0 +1,22 @@
+"""Turns a ranking into ONE inline Portkey config a dispatch: a fallback chain over the ranked models, for one of two routes.
+
+Portkey's /v1/proxy route keeps a body's unknown fields and its answer's bytes, but speaks no provider's own form; its other
+routes translate, and drop what they do not know. So a chain of providers that all speak the client's form takes the first; a
+chain with another provider in it takes the second, unless that would drop a field of the request.
+"""
+
+from edge_gateway.portkey_config.emitters import Emitter, Features, Hosted, OpenSource
+from edge_gateway.portkey_config.plan import FAILOVER_STATUSES, MAX_TARGETS, Bounds, Plan, fitting, plan
+
+__all__ = [
+    "FAILOVER_STATUSES",
+    "MAX_TARGETS",
+    "Bounds",
+    "Emitter",
+    "Features",
+    "Hosted",
+    "OpenSource",
+    "Plan",
+    "fitting",
+    "plan",
+]
