@@ -1,0 +1,104 @@
+"""Until a model's first token another one can take over; what the provider says after its 200 is not yet an answer."""
+
+import asyncio
+import json
+
+import pytest
+from aiohttp import web
+
+from tests.edge_gateway.test_completion import ask
+from tests.fakes import provider as fake
+from tests.fakes.behaviours import stream
+
+ROLE_ONLY = (
+    b'data: {"id":"c1","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
+)
+
+
+def saying(*events: bytes):
+    async def behave(request, body):
+        return await stream(request, events)
+
+    return behave
+
+
+def error_event(**error) -> bytes:
+    return b"data: " + json.dumps({"error": error}).encode() + b"\n\n"
+
+
+async def nothing_but_headers(request, body):
+    response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+    await response.prepare(request)
+    await response.write(ROLE_ONLY)
+    await asyncio.Event().wait()
+    return response
+
+
+BAD_BEGINNINGS = {
+    "an error as its first event": saying(error_event(message="overloaded", type="server_error")),
+    "an error after its role": saying(ROLE_ONLY, error_event(message="overloaded", type="server_error")),
+    "an end without a word": saying(),
+    "an end after its role": saying(ROLE_ONLY),
+    "comments and an end": saying(b": keep-alive\n\n", b": keep-alive\n\n"),
+    "a cut before the first token": fake.cut_after(0, abort=True),
+    "silence after its headers": nothing_but_headers,
+    "a page": fake.page(200),
+}
+
+
+@pytest.mark.parametrize("beginning", BAD_BEGINNINGS)
+async def test_a_stream_that_fails_before_its_first_token_is_followed_by_the_next_model(http, system, beginning):
+    system.provider.script["first"] = BAD_BEGINNINGS[beginning]
+    status, headers, body = await ask(http, system, stream=True)
+    assert (status, body) == (200, b"".join(fake.EVENTS))
+    assert (headers["x-router-model"], headers["x-served-model"]) == ("fake/first", "fake/second")
+    assert system.provider.models_tried() == ["first", "second"]
+
+
+async def cut_plain(request, body):
+    response = web.StreamResponse(headers={"content-type": "application/json", "content-length": str(len(fake.PLAIN))})
+    await response.prepare(request)
+    await response.write(fake.PLAIN[:20])
+    request.transport.abort()
+    return response
+
+
+@pytest.mark.parametrize("answer", [fake.page(200), cut_plain, saying(b"{}")])
+async def test_a_plain_answer_that_is_none_is_followed_by_the_next_models(http, system, answer):
+    system.provider.script["first"] = answer
+    status, headers, body = await ask(http, system)
+    assert (status, body) == (200, fake.PLAIN)
+    assert headers["x-served-model"] == "fake/second"
+
+
+async def test_when_no_model_begins_the_client_is_told_before_any_200(http, system):
+    system.provider.script["first"] = system.provider.script["second"] = BAD_BEGINNINGS["an error as its first event"]
+    status, headers, body = await ask(http, system, stream=True)
+    error = json.loads(body)["error"]
+    assert status == 503
+    assert "overloaded" in error["message"]
+    assert headers["x-served-model"] == "fake/second"
+    assert headers["retry-after"] == "1"
+
+
+async def test_a_request_that_the_provider_finds_wrong_within_its_stream_is_tried_nowhere_else(http, system):
+    system.provider.script["first"] = saying(error_event(message="bad image", type="invalid_request_error"))
+    status, _, body = await ask(http, system, stream=True)
+    assert status == 400
+    assert "bad image" in json.loads(body)["error"]["message"]
+    assert system.provider.models_tried() == ["first"]
+
+
+async def test_what_came_before_the_first_token_is_relayed_with_it(http, system):
+    events = (b": processing\r\n\r\n", ROLE_ONLY, *fake.EVENTS)
+    system.provider.script["first"] = saying(*events)
+    status, _, body = await ask(http, system, stream=True)
+    assert (status, body) == (200, b"".join(events))
+
+
+async def test_an_answer_that_ends_without_a_word_is_the_models_own(http, system):
+    events = (b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n', b"data: [DONE]\n\n")
+    system.provider.script["first"] = saying(*events)
+    status, headers, body = await ask(http, system, stream=True)
+    assert (status, body) == (200, b"".join(events))
+    assert headers["x-served-model"] == "fake/first"
