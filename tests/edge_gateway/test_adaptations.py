@@ -95,15 +95,14 @@ def test_markers_that_the_client_has_set_are_left_alone():
 
 
 def test_a_field_that_one_target_refuses_is_given_to_the_others_and_all_else_keeps_its_bytes():
-    raw = b'{"model":"auto","messages":[{"role":"user","content":"gr\\u00fc\xc3\x9f"}],"temperature":0.50,"seed":18446744073709551615}'
+    message = b'{"role":"user","content":"gr\\u00fc\xc3\x9f"}'
+    raw = b'{"model":"auto","messages":[' + message + b'],"temperature":0.50,"seed":18446744073709551615}'
     asked = Asked("chat", chat_request.parse(raw))
     rules = Adaptations({"drop_temperature": ["x/*"]})
     both = [rules.needed(model, asked, None) for model in ("x/a", "y/b")]
     body, params = adapted_body(raw, both, 0)
     assert params == [{}, {"temperature": 0.5}]
-    assert body == (
-        b'{"model":"auto","messages":[{"role":"user","content":"gr\\u00fc\xc3\x9f"}],"seed":18446744073709551615}'
-    )
+    assert body == b'{"model":"auto","messages":[' + message + b'],"seed":18446744073709551615}'
 
 
 def test_every_rule_is_configured_and_can_be_switched_off():
