@@ -5,18 +5,18 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from edge_gateway.access import waiting
 from edge_gateway.access.admission import Admission, Ticket
 from edge_gateway.access.limiter import Limiter
 from edge_gateway.access.limits import Claim
 from edge_gateway.access.memory import MemoryLimiter
 from edge_gateway.access.redis import RedisLimiter
-from edge_gateway.access.waiting import LONGEST
 from edge_gateway.errors import GatewayError
 from tests.edge_gateway.access.clock import Clock, claim, key
 from tests.redis_server import RedisServer
 
-# Longer than any test takes: who waits so long and is admitted was admitted because there was room.
-LONG = 60.0
+# Longer than any test may take: who waits so long and is admitted was admitted because there was room.
+LONG = 600.0
 
 
 class Counting(MemoryLimiter):
@@ -194,7 +194,9 @@ def test_a_claim_of_no_amount_is_an_error(tokens, usd):
         Claim(tokens, usd)
 
 
-async def test_who_waits_gets_in_as_soon_as_there_is_room_in_the_order_in_which_they_came(limiter):
+async def test_who_waits_gets_in_as_soon_as_there_is_room_in_the_order_in_which_they_came(limiter, monkeypatch):
+    # Nobody asks again and again: each is called.
+    monkeypatch.setattr(waiting, "POLL", LONG)
     admission = Admission(limiter, LONG)
     who, order = key(parallel=1), []
 
@@ -204,13 +206,13 @@ async def test_who_waits_gets_in_as_soon_as_there_is_room_in_the_order_in_which_
         await ticket.settle(0, 0.0)
 
     first = await admission.enter(who, claim())
-    waiting = []
+    asking = []
     for number in range(10):
-        waiting.append(asyncio.create_task(ask(number)))
+        asking.append(asyncio.create_task(ask(number)))
         await turns(3)
     assert order == []
     await first.settle(0, 0.0)
-    await asyncio.gather(*waiting)
+    await asyncio.gather(*asking)
     assert order == list(range(10))
     assert admission._lines == {}
 
@@ -236,11 +238,11 @@ async def test_room_that_another_edge_leaves_is_found(clock):
     admission = Admission(limiter, LONG)
     who = key(parallel=1)
     assert await limiter.admit(who, "elsewhere", claim()) is None
-    waiting = asyncio.create_task(admission.enter(who, claim()))
+    asking = asyncio.create_task(admission.enter(who, claim()))
     await turns()
-    assert not waiting.done()
+    assert not asking.done()
     await limiter.settle(who, "elsewhere", 0, 0.0)
-    assert isinstance(await waiting, Ticket)
+    assert isinstance(await asking, Ticket)
 
 
 async def test_who_gives_up_waiting_leaves_nothing_claimed_and_the_next_has_its_turn(limiter):
@@ -263,12 +265,12 @@ async def test_no_more_wait_than_there_is_memory_for(limiter):
     admission = Admission(limiter, LONG)
     who = key(parallel=1)
     first = await admission.enter(who, claim())
-    waiting = [asyncio.create_task(admission.enter(who, claim())) for _ in range(LONGEST)]
+    asking = [asyncio.create_task(admission.enter(who, claim())) for _ in range(waiting.LONGEST)]
     await turns()
     assert (await refusal(admission, who)).status == 429
-    for task in waiting:
+    for task in asking:
         task.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
+    await asyncio.gather(*asking, return_exceptions=True)
     await first.settle(0, 0.0)
     await admission.enter(who, claim())
 

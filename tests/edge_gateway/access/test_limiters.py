@@ -16,7 +16,7 @@ from tests.edge_gateway.access.clock import DAY, START, Clock, claim, key
 from tests.redis_server import RedisServer
 
 
-def pytest_fail(event: str, fields: object) -> None:
+def no_trouble(event: str, fields: object) -> None:
     pytest.fail(f"{event}: {fields}")
 
 
@@ -40,7 +40,7 @@ async def limiter(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator
         server = request.getfixturevalue("server")
         server.command("FLUSHALL")
         # No test of the shared suite is about time-outs, so a loaded machine may take its time.
-        opened = RedisLimiter(server.url, pytest_fail, op_timeout=5, clock=clock)
+        opened = RedisLimiter(server.url, no_trouble, op_timeout=5, clock=clock)
     await opened.reconcile({}, {}, clock())
     yield opened
     await opened.close()
@@ -307,7 +307,7 @@ def test_redis_answers_any_order_of_events_as_memory_does(server, events):
 
     async def play() -> None:
         memory = MemoryLimiter(remembered.clock)
-        redis = RedisLimiter(server.url, pytest_fail, op_timeout=5, clock=shared.clock)
+        redis = RedisLimiter(server.url, no_trouble, op_timeout=5, clock=shared.clock)
         try:
             for limiter, played in ((memory, remembered), (redis, shared)):
                 await limiter.reconcile({}, {}, played.clock())
@@ -347,7 +347,7 @@ async def test_memory_keeps_nothing_of_keys_that_have_nothing_left_to_count(cloc
 
 
 async def test_no_address_means_memory():
-    assert isinstance(open_limiter("", pytest_fail), MemoryLimiter)
+    assert isinstance(open_limiter("", no_trouble), MemoryLimiter)
 
 
 @pytest.mark.parametrize(
@@ -355,7 +355,7 @@ async def test_no_address_means_memory():
 )
 def test_a_wrong_address_is_named_without_its_password(url):
     with pytest.raises(InvalidAddress, match=r"^EDGE_REDIS_URL: ") as caught:
-        open_limiter(url, pytest_fail)
+        open_limiter(url, no_trouble)
     assert "sentinel" not in str(caught.value)
 
 
