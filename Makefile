@@ -5,7 +5,7 @@ BIN := .venv/bin
 STUBS := --python_out=. --mypy_out=. --grpc_python_out=. --mypy_grpc_out=.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: help run test check containers savings train bench protos release-contract lock setup dev aider
+.PHONY: help run test check containers savings keys train bench protos release-contract lock setup dev aider
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ containers: dev aider ## Build the images, start them with Docker Compose and ru
 
 savings: setup ## Say what routing saved and how replies fared; ARGS="--since 7d --tenant NAME --json" and more.
 	@$(BIN)/python -m console savings $(ARGS)
+
+keys: setup ## Make, list and revoke client keys; ARGS="make NAME --models 'auto*' --budget-usd-per-day 5", ARGS=list, ARGS="revoke NAME".
+	@$(BIN)/python -m console keys $(ARGS)
 
 train: setup ## Train a custom Not Diamond router on the ledger's turns; asks before anything is sent; ARGS="--help".
 	@$(BIN)/python -m console train $(ARGS)

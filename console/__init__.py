@@ -1,1 +1,1 @@
-"""The command line: what routing saved, and the training of a custom Not Diamond router."""
+"""The command line: what routing saved, the training of a custom Not Diamond router, and clients' keys."""

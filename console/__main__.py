@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -22,6 +22,8 @@ WIDTH = 120
 ENV_FILE = Path(__file__).absolute().parent.parent / ".env"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke clients' keys.")
+app.add_typer(keys, name="keys")
 
 
 class Language(StrEnum):
@@ -33,6 +35,8 @@ class Language(StrEnum):
 
 Since = Annotated[str, typer.Option(help="Only what was decided since: a span such as 7d or 12h, or a date.")]
 Tenant = Annotated[str, typer.Option(help="Only this tenant's.")]
+KeysFile = Annotated[Path, typer.Option(envvar="EDGE_API_KEYS_FILE", help="The keys file.")]
+KEYS_FILE = Path("config/keys.toml")
 
 
 @app.callback()
@@ -41,7 +45,7 @@ def read_environment(
         Path, typer.Option(help="Settings that the environment does not hold are read here.")
     ] = ENV_FILE,
 ) -> None:
-    """What routing saved, and the training of a custom Not Diamond router."""
+    """What routing saved, the training of a custom Not Diamond router, and clients' keys."""
     load_dotenv(env_file)
 
 
@@ -63,7 +67,7 @@ def savings(
     if as_json:
         typer.echo(shown.as_json(sums))
         return
-    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    console = _console()
     if sums.rows:
         console.print(*shown.as_tables(sums))
     console.print(shown.in_words(sums), markup=False)
@@ -92,6 +96,73 @@ def train(
         training.train(options)
     except training.TrainProblem as problem:
         _fail(str(problem))
+
+
+@keys.command("make")
+def make_key(  # noqa: PLR0913, PLR0917  each is an option
+    name: Annotated[str, typer.Argument(help="Whose key it is.")],
+    file: KeysFile = KEYS_FILE,
+    tenant: Annotated[str, typer.Option(help="The tenant it belongs to; else it is one of its own.")] = "",
+    models: Annotated[
+        list[str] | None, typer.Option(help="A pattern of what it may ask for, such as 'auto*'; may be given again.")
+    ] = None,
+    requests_per_minute: Annotated[int | None, typer.Option(help="Requests in any 60 seconds.")] = None,
+    tokens_per_minute: Annotated[int | None, typer.Option(help="Input and output tokens in any 60 seconds.")] = None,
+    parallel: Annotated[int | None, typer.Option(help="Requests under way at once.")] = None,
+    budget_usd_per_day: Annotated[float | None, typer.Option(help="US dollars a UTC day.")] = None,
+    budget_usd_per_month: Annotated[float | None, typer.Option(help="US dollars a UTC month.")] = None,
+) -> None:
+    """Make a key, and print it this once."""
+    from console import keys as kept  # noqa: PLC0415
+
+    amounts = (requests_per_minute, tokens_per_minute, parallel, budget_usd_per_day, budget_usd_per_month)
+    wish = kept.Wish(tenant, tuple(models or ()), dict(zip(kept.LIMITS, amounts, strict=True)))
+    try:
+        key = kept.make(file, name, wish, datetime.now(UTC).date())
+    except kept.KeysProblem as problem:
+        _fail(str(problem))
+    typer.echo(f"The key of {name}, shown this once:\n{key}")
+    typer.echo("Its holder sends it as `Authorization: Bearer KEY`; Aider: --openai-api-key KEY.")
+    in_use = os.environ.get(kept.SETTING)
+    if in_use and Path(in_use).resolve() == file.resolve():
+        typer.echo(f"Written to {file}; a running edge takes it up within seconds.")
+    else:
+        typer.echo(f"Written to {file}; set {kept.SETTING}={file} and start the edge anew to have it ask for keys.")
+
+
+@keys.command("list")
+def list_keys(
+    file: KeysFile = KEYS_FILE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+) -> None:
+    """List the keys, their limits, and which are revoked."""
+    from console import keys as kept  # noqa: PLC0415
+
+    try:
+        if as_json:
+            typer.echo(kept.as_json(file))
+        else:
+            _console().print(kept.as_table(file))
+    except kept.KeysProblem as problem:
+        _fail(str(problem))
+
+
+@keys.command("revoke")
+def revoke_key(name: Annotated[str, typer.Argument(help="Whose key it is.")], file: KeysFile = KEYS_FILE) -> None:
+    """Revoke a key; its entry stays, for its name is not given again."""
+    from console import keys as kept  # noqa: PLC0415
+
+    try:
+        revoked = kept.revoke(file, name)
+    except kept.KeysProblem as problem:
+        _fail(str(problem))
+    typer.echo(
+        f"{name} is revoked; a running edge refuses it within seconds." if revoked else f"{name} was revoked already."
+    )
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
 
 
 def _since(text: str) -> datetime | None:

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from edge_gateway import settings as settings_module
 from edge_gateway import telemetry
 from edge_gateway.access.admission import Admission
+from edge_gateway.access.entries import InvalidKeys
 from edge_gateway.access.keys import Keys
 from edge_gateway.access.limiter import open_limiter
 from edge_gateway.access.reconciliation import Reconciler
@@ -34,7 +35,7 @@ from edge_gateway.portkey_config import Emitter, Features, Hosted, OpenSource
 from edge_gateway.providers import Providers, reachable
 from edge_gateway.router_client import RouterClient, channel_credentials
 from edge_gateway.routing import Routing
-from edge_gateway.settings import Config, Settings
+from edge_gateway.settings import Config, InvalidSetting, Settings
 
 SERVER_ERROR = 500
 
@@ -100,7 +101,7 @@ def create(settings: Settings, config: Config) -> FastAPI:
     shipped = settings_module.load_config("").providers
     files = settings_module.certificate_files(settings)
     providers = reachable(config.providers, shipped, settings_module.environment(), hosted=settings.hosted)
-    keys = Keys(Path(settings.api_keys_file), _tell) if settings.api_keys_file else None
+    keys = _keys(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -151,6 +152,15 @@ async def _bug(request: Request, error: Exception) -> Response:
     text = "The gateway made a mistake of its own. Try again; if it stays so, its log has the details."
     answer = GatewayError(SERVER_ERROR, "server_error", "internal_error", text)
     return Response(answer.body(), SERVER_ERROR, media_type="application/json")
+
+
+def _keys(settings: Settings) -> Keys | None:
+    if not settings.api_keys_file:
+        return None
+    try:
+        return Keys(Path(settings.api_keys_file), _tell)
+    except InvalidKeys as error:
+        raise InvalidSetting(f"EDGE_API_KEYS_FILE: {error}") from None
 
 
 def _emitter(settings: Settings, config: Config) -> Emitter:

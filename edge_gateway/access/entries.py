@@ -107,7 +107,7 @@ def parse(text: str, file: str) -> Mapping[str, Entry]:
     except tomllib.TOMLDecodeError as error:
         # The parser's own words may repeat a key that somebody has put in the wrong place.
         place = _PLACE.search(str(error))
-        raise InvalidKeys(f"{file} is not TOML{f' at {place.group(1)}' if place else ''}") from None
+        raise InvalidKeys(f"{file} is not TOML{f' ({place.group(1)})' if place else ''}") from None
     except RecursionError:
         raise InvalidKeys(f"{file} is nested too deeply") from None
     except ValidationError as error:

@@ -16,6 +16,8 @@ Spending = Callable[[float], Awaitable[Mapping[str, float]]]
 # Seconds between two questions, and until there was a first answer.
 INTERVAL = 15.0
 FIRST_INTERVAL = 1.0
+# Seconds that one question with its two answers may take.
+DEADLINE = 10.0
 
 
 class Reconciler:
@@ -54,8 +56,9 @@ class Reconciler:
         # Sums that arrive after midnight are those of the day for which they were asked.
         now = self._clock()
         try:
-            day = await self._spending(float(day_of(now) * DAY))
-            month = await self._spending(month_begins(now))
+            async with asyncio.timeout(DEADLINE):
+                day = await self._spending(float(day_of(now) * DAY))
+                month = await self._spending(month_begins(now))
             await self._limiter.reconcile(day, month, now)
         except Exception as error:  # whatever it is, what is known goes on being used
             if not self._failing:

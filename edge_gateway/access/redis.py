@@ -177,11 +177,8 @@ class RedisLimiter:
                     await asyncio.sleep(PAUSE)
                     if not await self._link.look():
                         continue
-                # The sums of before the debts are paid: those of after would count again what is paid in between.
-                sums, now = self._accounts.spent(self._clock()), self._clock()
                 for debt in list(self._owed.values()):
                     await self._pay(debt)
-                await self._raise(*sums, now)
                 if self._owed:
                     await asyncio.sleep(PAUSE)
         finally:

@@ -68,9 +68,9 @@ def _limited(key: Key, refusal: Refusal) -> str:
     """Which limit of which key is reached, as a sentence."""
     limits = key.limits
     if refusal.limit is Limit.PARALLEL:
-        return f"The key {key.name} has {limits.parallel} requests under way, as many as it may (parallel)."
+        return f"The key {key.name} has as many requests under way as it may: {limits.parallel} (parallel)."
     if refusal.limit is Limit.REQUESTS:
-        return f"The key {key.name} has had its {limits.requests_per_minute} requests a minute (requests_per_minute)."
+        return f"The key {key.name} has had its requests a minute: {limits.requests_per_minute} (requests_per_minute)."
     if refusal.limit is Limit.TOKENS:
         used = "may be used up by requests under way" if refusal.passing else "are used up"
         return f"The {limits.tokens_per_minute} tokens a minute of the key {key.name} {used} (tokens_per_minute)."
