@@ -15,6 +15,9 @@ from edge_gateway.event_stream import Usage
 from edge_gateway.outcomes import Settle
 from edge_gateway.routing import Asker
 
+# More than any provider counts for one.
+TOKENS_OF_LARGE_IMAGE = 8_000
+
 
 class Clients:
     """The door that every request passes; wired once, by app."""
@@ -48,10 +51,13 @@ class Clients:
         """
         if key is None or self._admission is None:
             return None
-        facts = self._offer().models
+        offer = self._offer()
+        if key.limits.budgeted and not models:
+            raise errors.unknown_model(request.model, list(offer.profiles))
+        facts = offer.models
         output = pricing.most_output(models, facts, request.output_tokens) * request.answers
         # No token is shorter than a byte.
-        tokens = max(body_bytes, request.input_tokens)
+        tokens = max(body_bytes, request.input_tokens) + request.images * TOKENS_OF_LARGE_IMAGE
         priced = [model for model in models if model in facts] if len(models) > 1 else models
         claim = Claim(tokens + output, pricing.most_cost(priced, facts, tokens, output))
         ticket = await self._admission.enter(key, claim)

@@ -17,7 +17,7 @@ from edge_gateway.call import Call, Reply, header_value
 from edge_gateway.chat_request import ChatRequest
 from edge_gateway.clients import Clients
 from edge_gateway.conversations import Conversations, Recognised
-from edge_gateway.decisions import Decision
+from edge_gateway.decisions import Decision, Question
 from edge_gateway.delivery import Delivery
 from edge_gateway.dispatch import Answer, Dispatcher, NotServed, Order
 from edge_gateway.event_stream import Usage
@@ -141,10 +141,12 @@ class Completion:
 
     async def _answer(self, call: Call, asked: _Asked) -> Reply:
         """Have a model chosen, and deliver what it answers."""
+        asker = self._clients.asker(asked.key, call.request_headers)
+        question = self._routing.question(asked.form, asked.request, asked.understanding, asked.recognised, asker)
         models = self._routing.candidates(asked.request.model)
         settle = await self._clients.admit(asked.key, asked.request, len(call.body), models)
         try:
-            decision = await self._decide(call, asked)
+            decision = await self._decide(call, asked, question)
         except BaseException:
             self._outcomes.release(settle)
             raise
@@ -163,9 +165,7 @@ class Completion:
             delivery.tell("refused" if failed.error.status in _FINAL else "provider_failed", Usage())
             raise failed.error from None
 
-    async def _decide(self, call: Call, asked: _Asked) -> Decision:
-        asker = self._clients.asker(asked.key, call.request_headers)
-        question = self._routing.question(asked.form, asked.request, asked.understanding, asked.recognised, asker)
+    async def _decide(self, call: Call, asked: _Asked, question: Question) -> Decision:
         call.profile = question.profile
         decision = await self._routing.decide(question)
         if asked.recognised is not None:

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,6 +30,20 @@ def _host_and_port(value: str) -> str:
     port = value.rpartition(":")[2]
     if not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.-]+):\d{1,5}", value) or int(port) > HIGHEST_PORT:
         raise ValueError(f"{value!r} is not HOST:PORT, such as 127.0.0.1:8080")
+    return value
+
+
+def _redis_address(value: SecretStr | None) -> SecretStr | None:
+    """The address may hold a password, so it is not repeated."""
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value.get_secret_value())
+        good = parts.scheme in ("redis", "rediss", "unix") and (parts.port or 1) > 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("it is no address such as redis://127.0.0.1:6379/0")
     return value
 
 
@@ -65,7 +80,9 @@ class Settings(BaseSettings):
 
     api_keys_file: str = Field(default="", validation_alias="EDGE_API_KEYS_FILE")
     limit_wait: float = Field(default=5.0, ge=0, le=60, validation_alias="EDGE_LIMIT_WAIT_SECONDS")
-    redis_url: SecretStr | None = Field(default=None, validation_alias="EDGE_REDIS_URL")
+    redis_url: Annotated[SecretStr | None, AfterValidator(_redis_address)] = Field(
+        default=None, validation_alias="EDGE_REDIS_URL"
+    )
     cache_seconds: float = Field(default=300.0, ge=0, le=86_400, validation_alias="EDGE_CACHE_SECONDS")
     cache_bytes: int = Field(default=64 * 1024 * 1024, ge=0, le=2**36, validation_alias="EDGE_CACHE_BYTES")
     cache_answer_bytes: int = Field(default=1024 * 1024, ge=1, le=2**26, validation_alias="EDGE_CACHE_ANSWER_BYTES")

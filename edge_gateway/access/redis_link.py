@@ -6,15 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
 from edge_gateway.access.keys import Tell
+from edge_gateway.redis_pool import open_redis
 
-MOST_CONNECTIONS = 32
 # Failures in a row after which Redis is put aside, and seconds for a look whether it is back.
 FAILURES = 3
 LOOK = 1.0
@@ -25,17 +23,8 @@ class RedisLink:
 
     def __init__(self, url: str, tell: Tell, op_timeout: float) -> None:
         """`op_timeout`: the most seconds an operation may take; ValueError when `url` is not an address."""
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=MOST_CONNECTIONS,
-            timeout=None,  # `op_timeout` bounds the wait for a connection too
-            # Retries would take the request's time; `do` is what bounds an operation.
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=LOOK,
-            socket_timeout=LOOK,
-        )
         self.aside = False
-        self._redis: Redis = Redis.from_pool(pool)
+        self._redis = open_redis(url)
         self._tell = tell
         self._op_timeout = op_timeout
         self._failures = 0

@@ -7,14 +7,12 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+
+from edge_gateway.redis_pool import open_redis
 
 PREFIX = b"edge:answer:"
 BY_DECISION = "edge:answer-of:"
-MOST_CONNECTIONS = 32
 # Seconds an operation may take, and seconds for which Redis is left alone after a failure.
 PATIENCE, PAUSE = 0.1, 1.0
 
@@ -24,15 +22,7 @@ class RedisStore:
 
     def __init__(self, url: str, clock: Callable[[], float]) -> None:
         """ValueError when `url` is not an address; `clock`: seconds of a clock that never jumps."""
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=MOST_CONNECTIONS,
-            timeout=None,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=PAUSE,
-            socket_timeout=PAUSE,
-        )
-        self._redis: Redis = Redis.from_pool(pool)
+        self._redis = open_redis(url)
         self._clock = clock
         self._aside_until = 0.0
 

@@ -1,0 +1,25 @@
+"""One pool of connections to one Redis, for whoever bounds its operations itself."""
+
+from __future__ import annotations
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+MOST_CONNECTIONS = 32
+# Seconds for a connection to be made, and for a server to say a word.
+PATIENCE = 1.0
+
+
+def open_redis(url: str) -> Redis:
+    """A client of the Redis at `url`, which nothing is asked of yet; ValueError when that is no address."""
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=MOST_CONNECTIONS,
+        timeout=None,  # whoever asks bounds the wait for a connection too
+        # Retries would take the request's time.
+        retry=Retry(NoBackoff(), 0),
+        socket_connect_timeout=PATIENCE,
+        socket_timeout=PATIENCE,
+    )
+    return Redis.from_pool(pool)
