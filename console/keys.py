@@ -119,8 +119,12 @@ def _write(file: Path, text: str, name: str, fields: Mapping[str, Any]) -> None:
     changed = {**(before[name].model_dump() if name in before else {}), **fields}
     if after != {**before, name: Entry.model_validate(changed)}:
         raise unfit
+    new = not file.exists()
     try:
         replace_file(file, updated)
+        if new:
+            # It holds digests that cannot be turned back, and the edge may run as another user, as it does in a container.
+            file.chmod(0o644)
     except ConfigurationProblem as problem:
         raise KeysProblem(str(problem)) from None
 

@@ -90,9 +90,9 @@ def unrouted_form(path: str, name: str) -> GatewayError:
 
 def unspoken_form(path: str, name: str, speakers: Sequence[str]) -> GatewayError:
     """No provider that can be reached, or not the one asked for, takes requests of this form."""
-    who = f"Those that do are {', '.join(speakers)}" if speakers else "No configured provider does"
-    text = f"{name[:100]!r} cannot be asked at POST {path}: no provider of it takes that form. {who}; "
-    text += "others take POST /v1/chat/completions."
+    who = f"those that can be reached are {', '.join(speakers)}" if speakers else "none can be reached"
+    text = f"{name[:100]!r} cannot be asked at POST {path}, which takes a provider that speaks this form; {who}. "
+    text += "POST /v1/chat/completions takes all."
     return invalid_request(text, "model", "form_not_supported")
 
 

@@ -57,11 +57,12 @@ class Routing:
         return list(self._router.offer.profiles or self._default_order)
 
     def candidates(self, model: str) -> list[str]:
-        """The models that may serve what a client asks for, reachable or not, in the order that serves without a router."""
+        """The models that may serve what a client asks for, as far as they can be reached."""
         if "/" in model:
             return [model]
         known = self._router.offer.profiles.get(model)
-        return list(known.candidates if known else self._default_order.get(model, ()))
+        order = known.candidates if known else self._default_order.get(model, ())
+        return [name for name in order if self._providers.of(name) is not None]
 
     def speakers(self, form: Form) -> list[str]:
         """The providers that take requests of a form, by name."""

@@ -56,6 +56,11 @@ class Settings:
         return bool(self.environment.get("PORTKEY_API_KEY"))
 
     @property
+    def asks_for_keys(self) -> bool:
+        """Whether the edge lets in only clients with a key."""
+        return bool(self.environment.get("EDGE_API_KEYS_FILE"))
+
+    @property
     def own_router(self) -> bool:
         """Whether the edge asks a router that runs elsewhere."""
         return self.edge_router.rpartition("/")[2] != self.router.target

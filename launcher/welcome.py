@@ -13,15 +13,16 @@ def welcome(settings: Settings, machine: Machine) -> str:
     """The text, ready to be printed."""
     base = f"http://{settings.edge.target}/v1"
     parts = [f"Ready: {base} speaks the OpenAI API.", "", "Aider, in the folder of your project:"]
-    parts += [f"  {line}" for line in _aider(machine.root / "demo" / "aider", base)]
+    key = "YOUR_KEY" if settings.asks_for_keys else "local"
+    parts += [f"  {line}" for line in _aider(machine.root / "demo" / "aider", base, key)]
     parts += ["", "One request; the headers say which model answered and why:"]
-    parts += [f"  {line}" for line in _curl(base)]
+    parts += [f"  {line}" for line in _curl(base, key)]
     parts += ["", "How replies fared, and what routing saved, in this folder:", f"  {_savings(settings)}"]
     parts += ["", *_embedded(settings, machine), "", "Ctrl-C stops everything."]
     return "\n" + "\n".join(parts) + "\n\n"
 
 
-def _aider(folder: Path, base: str) -> list[str]:
+def _aider(folder: Path, base: str, key: str) -> list[str]:
     def file(name: str) -> str:
         return shlex.quote(str(folder / name))
 
@@ -32,7 +33,7 @@ def _aider(folder: Path, base: str) -> list[str]:
         f"  --config {file('aider.conf.yml')} \\",
         f"  --model-settings-file {file('model-settings.yml')} \\",
         f"  --model-metadata-file {file('model-metadata.json')} \\",
-        f"  --model openai/auto --openai-api-base {base} --openai-api-key local \\",
+        f"  --model openai/auto --openai-api-base {base} --openai-api-key {key} \\",
         "  --set-env OPENAI_PROJECT_ID=aider-$$-$(date +%s)",
     ]
 
@@ -42,11 +43,11 @@ def _savings(settings: Settings) -> str:
     return "make savings" if usual else f'make savings ARGS="--router {settings.router.target}"'
 
 
-def _curl(base: str) -> list[str]:
+def _curl(base: str, key: str) -> list[str]:
     body = '{"model": "auto", "messages": [{"role": "user", "content": "Write a haiku on routing."}]}'
     return [
         f"curl -i {base}/chat/completions \\",
-        "  -H 'Authorization: Bearer local' -H 'Content-Type: application/json' \\",
+        f"  -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\",
         f"  -d '{body}'",
     ]
 
@@ -62,7 +63,10 @@ def _embedded(settings: Settings, machine: Machine) -> list[str]:
         gateway = f"the Portkey gateway at {settings.portkey_base_url}"
     else:
         gateway = "Portkey's open-source gateway, started here (PORTKEY_API_KEY uses hosted Portkey)"
-    return [f"Routing: {routing}.", f"Gateway: {gateway}.", f"Models:  {_models(settings, machine)}."]
+    lines = [f"Routing: {routing}.", f"Gateway: {gateway}.", f"Models:  {_models(settings, machine)}."]
+    if settings.asks_for_keys:
+        lines.append("Keys:    asked for (make keys ARGS=list shows whose there are, ARGS='make NAME' makes one).")
+    return lines
 
 
 def _models(settings: Settings, machine: Machine) -> str:

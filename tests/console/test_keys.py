@@ -39,7 +39,7 @@ def test_a_key_that_was_made_is_let_in_and_stands_nowhere_but_in_the_output(file
     assert len(key) == 47
     assert found(file, key).name == "alice"
     assert key not in file.read_text()
-    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.stat().st_mode & 0o777 == 0o644
     assert f"set EDGE_API_KEYS_FILE={file}" in made.words
     assert "--openai-api-key" in made.words
     assert make(file, "bob")[1] != key
