@@ -194,6 +194,45 @@ async def test_a_budget_is_never_passed_by_more_than_one_request_and_survives_a_
             redis.close()
 
 
+async def test_of_200_clients_at_once_as_many_are_served_as_a_minute_has_requests(http, door):
+    key = door.key("alice", "--requests-per-minute", "50")
+    url = door.open()
+    answers = await asyncio.gather(*(ask(http, url, key) for _ in range(200)))
+    assert [status for status, _, _ in answers].count(200) == len(door.system.provider.seen) == 50
+
+
+async def test_of_200_clients_at_once_no_more_are_served_than_a_minute_has_tokens(http, door):
+    tokens = sum(USAGE.values())
+    key = door.key("alice", "--tokens-per-minute", str(10 * tokens))
+    url = door.open()
+    door.system.provider.script["second"] = priced
+    answers = await asyncio.gather(*(ask(http, url, key) for _ in range(200)))
+    served = [status for status, _, _ in answers].count(200)
+    assert served == len(door.system.provider.seen)
+    # One may pass the limit, and the claims of the last ones are larger than what they use.
+    assert 9 <= served <= 11
+
+
+async def test_of_200_clients_at_once_no_more_are_under_way_than_may(http, door):
+    under_way, most = 0, 0
+
+    async def counted(request, body):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.01)
+        under_way -= 1
+        return await fake.answer(request, body)
+
+    key = door.key("alice", "--parallel", "5")
+    door.settings = {"EDGE_LIMIT_WAIT_SECONDS": "60"}
+    url = door.open()
+    door.system.provider.script["second"] = counted
+    answers = await asyncio.gather(*(ask(http, url, key) for _ in range(200)))
+    assert {status for status, _, _ in answers} == {200}
+    assert 2 <= most <= 5
+
+
 async def test_what_a_failed_request_claimed_is_given_back(http, door):
     key = door.key("alice", "--parallel", "1", "--budget-usd-per-day", "1")
     url = door.open()
