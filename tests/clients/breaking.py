@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from aiohttp import web
 
@@ -27,3 +28,11 @@ def after_reading(
         return response
 
     return behave
+
+
+def gather(events: Iterable[Any], got: list[Any], read: threading.Event, has_words: Callable[[Any], bool]) -> None:
+    """Gather a client's events as they come, and tell the provider as soon as one has words of the model's."""
+    for event in events:
+        got.append(event)
+        if has_words(event):
+            read.set()

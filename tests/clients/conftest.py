@@ -1,4 +1,4 @@
-"""Fixtures: router, edge and the real open-source Portkey gateway, before a provider in OpenAI's, Anthropic's and Google's forms."""
+"""Fixtures: the real services and the real Portkey gateway, before a provider that speaks three providers' forms."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -6,7 +6,7 @@ import openai
 import pytest
 from aiohttp import web
 
-from tests.clients.breaking import after_reading
+from tests.clients.breaking import after_reading, gather
 from tests.clients.conftest import Gateway
 from tests.clients.ways import TO_ANTHROPIC, TO_GOOGLE, VERBATIM, Way
 from tests.fakes import openai_forms as forms
@@ -15,6 +15,17 @@ from tests.fakes import provider as fake
 from tests.fakes.behaviours import Behaviour
 
 MESSAGES = [{"role": "user", "content": "hi"}]
+# The types of responses.EVENTS, as far as tests cut them.
+RESPONSE_EVENTS = [
+    "response.created",
+    "response.in_progress",
+    "response.output_item.added",
+    "response.content_part.added",
+    "response.output_text.delta",
+    "response.output_text.delta",
+    "response.output_text.done",
+    "response.content_part.done",
+]
 
 both = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 
@@ -105,15 +116,12 @@ def test_a_chat_stream_that_breaks_off_raises_and_never_ends_cleanly(
     if way is TO_GOOGLE:
         read.set()
     gateway.provider.script[way.name] = after_reading(read, way.begun, abort=abort)
-    said = []
-    with pytest.raises(openai.APIError, match=f"answer of {way.served} broke off .* ask again") as failure:
-        for chunk in ask(gpt, "chat", way.served, stream=True):
-            said.append(chunk.choices[0])
-            if chunk.choices[0].delta.content:
-                read.set()
+    chunks, got = ask(gpt, "chat", way.served, stream=True), []
+    with pytest.raises(openai.APIError, match=rf"answer of {way.served} broke off .* ask again") as failure:
+        gather(chunks, got, read, lambda chunk: bool(chunk.choices[0].delta.content))
     assert failure.value.code == "stream_truncated"
-    assert "".join(choice.delta.content or "" for choice in said)
-    assert {choice.finish_reason for choice in said} == {None}
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in got)
+    assert {chunk.choices[0].finish_reason for chunk in got} == {None}
 
 
 def test_an_error_that_the_provider_tells_in_a_chat_stream_raises(gpt: openai.OpenAI, gateway: Gateway):
@@ -134,25 +142,22 @@ def test_a_response_that_breaks_off_raises_and_never_ends_cleanly(
 ):
     read = threading.Event()
     gateway.provider.script["first"] = after_reading(read, responses.EVENTS[:events], abort=abort)
-    got = []
-    with pytest.raises(openai.APIError, match="answer of fake/first broke off .* ask again") as failure:
-        for event in ask(gpt, "responses", "auto", stream=True):
-            got.append(event.type)
-            if event.type == "response.output_text.delta":
-                read.set()
+    told, got = ask(gpt, "responses", "auto", stream=True), []
+    with pytest.raises(openai.APIError, match=r"answer of fake/first broke off .* ask again") as failure:
+        gather(told, got, read, lambda event: event.type == "response.output_text.delta")
     assert failure.value.code == "stream_truncated"
-    assert "response.output_text.delta" in got
-    assert "response.completed" not in got
+    assert [event.type for event in got] == RESPONSE_EVENTS[:events]
 
 
 def test_a_response_that_fails_under_way_says_so(gpt: openai.OpenAI, gateway: Gateway):
     read = threading.Event()
     failed = responses.response(status="failed", error={"code": "server_error", "message": "out of memory"})
     gateway.provider.script["first"] = after_reading(read, responses.EVENTS[:5], responses.events(failed)[-1:])
-    last = None
-    for last in ask(gpt, "responses", "auto", stream=True):
-        if last.type == "response.output_text.delta":
-            read.set()
+    got: list = []
+    gather(
+        ask(gpt, "responses", "auto", stream=True), got, read, lambda event: event.type == "response.output_text.delta"
+    )
+    last = got[-1]
     assert last.type == "response.failed"
     assert last.response.error.message == "out of memory"
 

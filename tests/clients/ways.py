@@ -14,7 +14,8 @@ Called = tuple[str, JSON]
 class Way:
     """A profile, the provider's name of the model behind it, and how that model is made to answer.
 
-    `begun`: the events of a stream up to its first word. `usage`: its input and output tokens. `after_tools`: the finish reason that goes with the call of a tool.
+    `begun`: the events of a stream up to its first word. `usage`: its input and output tokens. `after_tools`: the finish
+    reason that goes with the call of a tool.
     """
 
     profile: str
