@@ -92,7 +92,18 @@ def test_a_request_reaches_the_model_as_it_was_sent(claude: anthropic.Anthropic,
     assert seen.body == {"model": CLAUDE, **sent}
     headers = {name.lower(): value for name, value in seen.headers.items()}
     assert headers["x-api-key"] == "k-anthropic"
-    assert headers["anthropic-version"] == "2023-06-01"
+    assert headers["anthropic-version"] == claude.default_headers["anthropic-version"]
+
+
+@both
+def test_the_betas_that_a_client_asks_for_reach_the_model(claude: anthropic.Anthropic, gateway: Gateway, stream: bool):
+    betas, version = ["context-1m-2025-08-07", "interleaved-thinking-2025-05-14"], {"anthropic-version": "2099-01-01"}
+    asked = {"model": "claude", **ASKED, "betas": betas, "extra_headers": version}
+    answer = claude.beta.messages.create(**asked, stream=stream)
+    assert list(answer) if stream else answer.content[0].text == "hello"
+    headers = {name.lower(): value for name, value in gateway.provider.seen[0].headers.items()}
+    assert headers["anthropic-beta"].split(",") == betas
+    assert headers["anthropic-version"] == "2099-01-01"
 
 
 def test_an_answer_says_who_served_it(claude: anthropic.Anthropic):
