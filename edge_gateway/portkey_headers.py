@@ -10,7 +10,8 @@ from edge_gateway import conversations
 from edge_gateway.call import Call
 from edge_gateway.decisions import Decision
 
-# What a client of Anthropic's form says of versions; Portkey passes it on under names of its own.
+# What a client of Anthropic's form says of versions. Hosted Portkey passes it on under names of its own; the open-source
+# gateway heeds those in no inline config (1.15.2), so that it is also told to forward them as they are.
 _ANTHROPIC = ("anthropic-version", "anthropic-beta")
 _TOKENS = re.compile(r"[A-Za-z0-9.,_ -]{1,500}")
 # Portkey takes no longer value in its metadata.
@@ -37,8 +38,9 @@ def portkey_said(call: Call, decision: Decision, *, cached: bool) -> Mapping[str
     }
     if cached:
         said["x-portkey-cache-namespace"] = conversations.caller(call.request_headers, call.peer).hex()
-    for name in _ANTHROPIC:
-        value = call.request_headers.get(name, "")
-        if _TOKENS.fullmatch(value):
-            said[f"x-portkey-{name}"] = value
+    versions = {name: call.request_headers.get(name, "") for name in _ANTHROPIC}
+    versions = {name: value for name, value in versions.items() if _TOKENS.fullmatch(value)}
+    if versions:
+        said |= versions | {f"x-portkey-{name}": value for name, value in versions.items()}
+        said["x-portkey-forward-headers"] = ",".join(versions)
     return said
