@@ -29,6 +29,7 @@ from edge_gateway.dispatch import Dispatcher, TimeLimits
 from edge_gateway.endpoints import surface
 from edge_gateway.errors import NOT_FOUND, GatewayError
 from edge_gateway.feedback import Feedback
+from edge_gateway.forms import MESSAGES
 from edge_gateway.outcomes import Outcomes
 from edge_gateway.portkey import Portkey
 from edge_gateway.portkey_config import Emitter, Features, Hosted, OpenSource
@@ -139,7 +140,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
     text += "/v1/completions and /v1/embeddings, and GET /v1/models."
     kind = GatewayError(status, "invalid_request_error", "not_found" if status == NOT_FOUND else "not_allowed", text)
     headers = dict(getattr(error, "headers", None) or {})
-    return Response(kind.body(), status, headers, "application/json")
+    body = MESSAGES.error_body(kind) if MESSAGES.path in request.url.path else kind.body()
+    return Response(body, status, headers, "application/json")
 
 
 async def _gateway_error(request: Request, error: Exception) -> Response:

@@ -40,6 +40,7 @@ class _Body(msgspec.Struct):
     max_completion_tokens: int | None = None
     temperature: Any = None
     n: Any = None
+    logprobs: Any = None
     tools: list[Any] | None = None
     response_format: _Format | None = None
 
@@ -61,7 +62,7 @@ class ChatRequest:
 
     `answers`: how many are asked for. `repeatable`: the client wants the same answer to the same question. `bound`: it holds
     what only the model that wrote it can read, such as encrypted reasoning. `stored`: it goes on from an answer that its
-    provider keeps.
+    provider keeps. `rests_on`: those of its fields without which the answer would be another thing.
     """
 
     model: str
@@ -77,6 +78,7 @@ class ChatRequest:
     bound: bool = False
     stored: bool = False
     answers: int = 1
+    rests_on: frozenset[str] = frozenset()
 
     @property
     def vision(self) -> bool:
@@ -92,6 +94,9 @@ _tools = msgspec.json.Decoder(_Tools)
 def parse(raw: bytes) -> ChatRequest:
     """Read a chat completion's bytes; an invalid_request error names the field that is wrong."""
     body, fields = read(raw, _Body, "model and messages")
+    as_json = body.response_format is not None and body.response_format.type.startswith("json")
+    answers = body.n if isinstance(body.n, int) and body.n > 1 else 1
+    wanted = {"response_format": as_json, "n": answers > 1, "logprobs": body.logprobs is True}
     if not body.messages:
         raise invalid_request("messages is empty; send at least one message.", "messages")
     turns, images = _turns(body.messages)
@@ -103,10 +108,11 @@ def parse(raw: bytes) -> ChatRequest:
         output_tokens=max(0, body.max_completion_tokens or body.max_tokens or 0),
         images=images,
         tools=bool(body.tools),
-        json=body.response_format is not None and body.response_format.type.startswith("json"),
+        json=as_json,
         fields=fields,
         repeatable=body.temperature == 0,
-        answers=body.n if isinstance(body.n, int) and body.n > 1 else 1,
+        answers=answers,
+        rests_on=frozenset(name for name, holds in wanted.items() if holds),
     )
 
 

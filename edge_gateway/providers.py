@@ -39,6 +39,7 @@ class ProviderEntry(BaseModel):
     appends_version: bool = False
     stand_in: bool = False
     default_max_tokens: int | None = None
+    loses: tuple[str, ...] = ()
     deployments: tuple[DeploymentEntry, ...] = ()
 
 
@@ -64,7 +65,8 @@ class Provider:
     """A provider that can be reached.
 
     `own_host`: its address is not the one Portkey knows by itself. `config`: a configuration saved at hosted Portkey that
-    stands for it. `forms`: the forms of API that it speaks itself. `messages_url`: where it speaks Anthropic's.
+    stands for it. `forms`: the forms of API that it speaks itself. `messages_url`: where it speaks Anthropic's. `loses`: the
+    fields of a chat completion that Portkey drops on the way to it.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Provider:
     forms: tuple[str, ...] = ("chat",)
     messages_url: str = ""
     config: str = ""
+    loses: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Provider({self.name!r})"
@@ -148,6 +151,7 @@ def reachable(
             forms=entry.forms,
             messages_url=entry.messages_url.rstrip("/"),
             config=entry.config if hosted else "",
+            loses=entry.loses,
         )
     real = {name: provider for name, provider in found.items() if not entries[name].stand_in}
     return Providers(real or found, hosted=hosted)

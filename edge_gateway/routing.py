@@ -13,7 +13,7 @@ from edge_gateway.aider import Understanding
 from edge_gateway.chat_request import CHARACTERS_PER_TOKEN, ChatRequest
 from edge_gateway.conversations import Recognised
 from edge_gateway.decisions import Decision, PreviousReply, Question
-from edge_gateway.forms import Form
+from edge_gateway.forms import CHAT, Form
 from edge_gateway.providers import ProviderEntry, Providers, missing_key_hint, provider_of
 from edge_gateway.router_client import RouterClient, RouterUnavailable
 
@@ -90,7 +90,7 @@ class Routing:
             vision=request.vision,
             tools=request.tools,
             json=request.json,
-            available_providers=self._available(form, request.model),
+            available_providers=self._available(form, request),
             continuation=understanding.continuation or request.bound,
             tenant=asker.tenant,
             caller=asker.caller,
@@ -125,12 +125,18 @@ class Routing:
         if not (provider.speaks(form.name) or self._translates(form.name)):
             raise errors.unspoken_form(f"/v1{form.path}", request.model, self.speakers(form))
 
-    def _available(self, form: Form, model: str) -> list[str]:
+    def _available(self, form: Form, request: ChatRequest) -> list[str]:
         """Whom the router may choose from; a provider of Portkey's catalogue is reached when it is named."""
         speakers = self.speakers(form)
         if not speakers:
-            raise errors.unspoken_form(f"/v1{form.path}", model, speakers)
-        return sorted({*speakers, provider_of(model)}) if "/" in model else speakers
+            raise errors.unspoken_form(f"/v1{form.path}", request.model, speakers)
+        if "/" in request.model:
+            return sorted({*speakers, provider_of(request.model)})
+        if form is not CHAT or not request.rests_on:
+            return speakers
+        whole = [name for name in speakers if not request.rests_on & set(self._providers[name].loses)]
+        able = {provider_of(name) for name in self.candidates(request.model)} & set(whole)
+        return whole if able else speakers
 
     async def decide(self, question: Question) -> Decision:
         """The router's decision; when it gives none, the default order, said as such."""

@@ -60,6 +60,8 @@ class _Bench:
     below: frozenset[str] = frozenset()
     # What outcomes have taught about the candidates, whether the ranking rests on it or not.
     learnt: Mapping[str, Learnt] = field(default_factory=dict)
+    # Whose provider is failing: they stand behind all others, should these fail too.
+    failing: tuple[Ranked, ...] = ()
 
 
 class Selection:
@@ -142,7 +144,14 @@ class Selection:
             situation = replace(situation, learnt=learnt)
         floor = applied.profile.floors.get(request.purpose, 0.0)
         ranking, below = local_policy.with_floor(local_policy.rank(choice.kept, situation), floor, request.purpose)
-        return _Bench(request, applied, catalog, choice, ranking, below, learnt)
+        spare = self._failing(choice, shortlist(applied.names, request, catalog, today), situation) if failing else ()
+        return _Bench(request, applied, catalog, choice, ranking, below, learnt, spare)
+
+    def _failing(self, choice: Shortlist, everyone: Shortlist, situation: Situation) -> tuple[Ranked, ...]:
+        """Those who would be candidates if their providers did not fail."""
+        left_out = [model for model in everyone.kept if model not in choice.kept]
+        ranked = local_policy.rank(left_out, situation) if left_out else ()
+        return tuple(replace(entry, reason=f"{entry.reason}; its provider is failing") for entry in ranked)
 
     def _case(self, bench: _Bench, trace: PinTrace | None, failed: Failed | None) -> Case:
         request, profile, catalog = bench.request, bench.policy.profile, bench.catalog
@@ -181,7 +190,7 @@ class Selection:
         return Decision(
             id=f"dec_{uuid.uuid4().hex}",
             model=conclusion.ranking[0].model,
-            ranking=conclusion.ranking,
+            ranking=(*conclusion.ranking, *bench.failing),
             source=conclusion.source,
             reason=conclusion.reason,
             request=request,

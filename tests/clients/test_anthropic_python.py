@@ -7,10 +7,10 @@ import anthropic
 import pytest
 from anthropic.types import Message
 
-from tests.clients.breaking import after_reading, gather
 from tests.clients.conftest import CLAUDE, Gateway
 from tests.fakes import anthropic as fake
 from tests.fakes.behaviours import named_event
+from tests.fakes.breaking import after_reading, gather
 
 ASKED = {"max_tokens": 50, "messages": [{"role": "user", "content": "hi"}]}
 MODELS = ["claude", f"anthropic/{CLAUDE}"]
@@ -125,7 +125,7 @@ async def test_the_asynchronous_client_reads_the_same_stream(gateway: Gateway):
 def test_a_model_that_does_not_speak_the_form_names_those_that_do(
     claude: anthropic.Anthropic, gateway: Gateway, stream: bool
 ):
-    words = r"POST /v1/messages: .* Those that do are anthropic; others take POST /v1/chat/completions"
+    words = r"POST /v1/messages, .* those that can be reached are anthropic\. POST /v1/chat/completions takes all"
     with pytest.raises(anthropic.BadRequestError, match=words) as refusal:
         ask(claude, stream, model="fake/first")
     assert refusal.value.body["error"]["type"] == "invalid_request_error"

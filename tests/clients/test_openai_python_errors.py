@@ -6,13 +6,13 @@ import openai
 import pytest
 from aiohttp import web
 
-from tests.clients.breaking import after_reading, gather
 from tests.clients.conftest import Gateway
 from tests.clients.ways import TO_ANTHROPIC, TO_GOOGLE, VERBATIM, Way
 from tests.fakes import openai_forms as forms
 from tests.fakes import openai_responses as responses
 from tests.fakes import provider as fake
 from tests.fakes.behaviours import Behaviour
+from tests.fakes.breaking import after_reading, gather
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 # The types of responses.EVENTS, as far as tests cut them.

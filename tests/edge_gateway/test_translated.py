@@ -1,6 +1,7 @@
 """Providers with a form of their own, through the real Portkey gateway: asked in theirs, answered in OpenAI's."""
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tests.conftest import System
 from tests.fakes import anthropic
 from tests.fakes import provider as fake
+from tests.fakes.breaking import after_reading
 from tests.processes import free_port, start_edge, start_router
 
 MODELS = """
@@ -73,9 +75,12 @@ async def test_the_clients_own_limit_is_kept(http: aiohttp.ClientSession, system
 async def test_a_cut_answer_of_a_translated_provider_is_told_as_one(
     http: aiohttp.ClientSession, system: System, claude_edge: str
 ):
-    system.provider.script["claude-sonnet-5-5"] = anthropic.cut_after(4, abort=True)
+    read = threading.Event()
+    system.provider.script["claude-sonnet-5-5"] = after_reading(read, anthropic.EVENTS[:4], abort=True)
     async with http.post(claude_edge, json={**ASKED, "stream": True}) as answer:
-        text = await answer.text()
+        text = (await answer.content.readany()).decode()
+        read.set()
+        text += await answer.text()
     assert '"code": "stream_truncated"' in text
     assert "[DONE]" not in text
 
@@ -88,3 +93,15 @@ async def test_a_translated_provider_that_is_overloaded_is_followed_by_one_that_
         assert answer.status == 200
         assert answer.headers["x-served-model"] == "fake/second"
         assert await answer.read() == b"".join(fake.EVENTS)
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"response_format": {"type": "json_object"}}, {"n": 2}, {"logprobs": True, "top_logprobs": 2}]
+)
+async def test_a_request_that_rests_on_what_translation_drops_goes_to_a_provider_that_takes_it(
+    http: aiohttp.ClientSession, system: System, claude_edge: str, wanted: dict
+):
+    async with http.post(claude_edge, json={**ASKED, **wanted}) as answer:
+        assert answer.status == 200
+        assert answer.headers["x-router-model"] == answer.headers["x-served-model"] == "fake/second"
+    assert wanted.items() <= system.provider.seen[0].body.items()

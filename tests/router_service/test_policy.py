@@ -284,7 +284,7 @@ def test_savings_compare_what_was_spent_with_the_baseline_for_the_same_tokens(po
     assert total.baseline_cost_usd == pytest.approx(10.0 + 5.0)
 
 
-def test_a_provider_that_reports_say_is_failing_is_left_out_unless_nothing_else_is_left():
+def test_a_provider_that_reports_say_is_failing_serves_only_behind_all_others():
     number = free_port()
     process = start_router(number)
     try:
@@ -294,7 +294,8 @@ def test_a_provider_that_reports_say_is_failing_is_left_out_unless_nothing_else_
             assert decision.model == "xai/grok-4.7"
             report(number, decision, pb.OUTCOME_PROVIDER_FAILED)
         decision = select(number, **pair)
-        assert decision.model == "groq/openai/gpt-oss-120b"
+        assert [entry.model for entry in decision.ranking] == ["groq/openai/gpt-oss-120b", "xai/grok-4.7"]
+        assert decision.ranking[1].reason.endswith("; its provider is failing")
         (removed,) = explain(number, decision).removed
         assert (removed.model, removed.filter) == ("xai/grok-4.7", "unhealthy")
         assert select(number, candidates={"models": ["xai/grok-4.7"]}).model == "xai/grok-4.7"

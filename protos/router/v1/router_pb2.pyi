@@ -659,7 +659,9 @@ class SelectModelResponse(_message.Message):
     """The profile wishes that the user be told of the choice where the reply begins."""
     @_builtins.property
     def ranking(self) -> _containers.RepeatedCompositeFieldContainer[Global___RankedModel]:
-        """All models that passed the filters, best first: the order in which to fail over."""
+        """All models that passed the filters, best first: the order in which to fail over. Behind them those that reports alone
+        have removed as `unhealthy`: they may have recovered when all others fail.
+        """
 
     @_builtins.property
     def valid_for(self) -> _duration_pb2.Duration:
