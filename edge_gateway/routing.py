@@ -128,6 +128,8 @@ class Routing:
     def _available(self, form: Form, request: ChatRequest) -> list[str]:
         """Whom the router may choose from; a provider of Portkey's catalogue is reached when it is named."""
         speakers = self.speakers(form)
+        if not speakers and "/" not in request.model and request.model not in self.profiles():
+            raise errors.unknown_model(request.model, self.profiles())
         if not speakers:
             raise errors.unspoken_form(f"/v1{form.path}", request.model, speakers)
         if "/" in request.model:

@@ -3,7 +3,8 @@
 import json
 import os
 import subprocess
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ class Repository:
 
     folder: Path
     home: Path
-    key: str = "local"
+    # Each is a user of its own.
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)

@@ -94,7 +94,6 @@ def losing(demo) -> Iterator[LosingProxy]:
 
 
 def test_aiders_retry_is_answered_again_and_its_edit_lands(repository: Repository, demo, losing):
-    repository.key = "loses-its-reply"
     repository.write("calc.py", CALC)
     repository.git("add", ".")
     repository.git("commit", "-qm", "start")

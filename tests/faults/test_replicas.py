@@ -113,7 +113,7 @@ class Load:
     errors: list[str] = field(default_factory=list)
 
     async def ask(self) -> None:
-        question = Question("code", "", "", (), 1000, 0, False, False, False, (), profile="auto")
+        question = Question("code", "", (), 1000, 0, False, False, False, (), profile="auto")
         while not self.stopped:
             started = time.monotonic()
             try:
