@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
@@ -37,6 +38,9 @@ from edge_gateway.providers import Providers, reachable
 from edge_gateway.router_client import RouterClient, channel_credentials
 from edge_gateway.routing import Routing
 from edge_gateway.settings import Config, InvalidSetting, Settings
+
+if TYPE_CHECKING:
+    from edge_gateway.circuit_news import CircuitNews
 
 SERVER_ERROR = 500
 
@@ -71,6 +75,7 @@ class _House:
             emitter.translates,
         )
         circuits = Circuits(time.monotonic, settings.circuit_failures, settings.retry_share)
+        self._news = _circuit_news(redis, circuits)
         self.completion = Completion(
             self.clients,
             self.routing,
@@ -86,12 +91,16 @@ class _House:
         """Begin what runs beside the requests."""
         if self._reconciler is not None:
             self._reconciler.start()
+        if self._news is not None:
+            self._news.start()
 
     async def close(self) -> None:
         """Tell what is still to be told, and close all connections."""
         await self._outcomes.close()
         await self._portkey.close()
         await self._answers.close()
+        if self._news is not None:
+            await self._news.close()
         if self._reconciler is not None and self._limiter is not None:
             await self._reconciler.close()
             await self._limiter.close()
@@ -178,6 +187,14 @@ def _answer_store(settings: Settings, redis: str) -> Store:
     from edge_gateway.cache.redis import RedisStore  # noqa: PLC0415
 
     return RedisStore(redis, time.monotonic)
+
+
+def _circuit_news(redis: str, circuits: Circuits) -> CircuitNews | None:
+    if not redis:
+        return None
+    from edge_gateway.circuit_news import CircuitNews  # noqa: PLC0415
+
+    return CircuitNews(redis, circuits)
 
 
 def _tell(name: str, fields: Mapping[str, object]) -> None:

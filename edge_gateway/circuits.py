@@ -38,6 +38,8 @@ class Circuits:
         self._most = most
         self._circuits: dict[str, _Circuit] = {}
         self._budget = AT_ONCE
+        # Is told of each model that is left alone from now on, and for how many seconds.
+        self.on_rest: Callable[[str, float], None] = lambda _model, _seconds: None
 
     def closed(self, models: Sequence[str]) -> tuple[str, ...]:
         """Those that may be tried now, in their order; one that was left alone may be looked at by one request at a time."""
@@ -68,8 +70,16 @@ class Circuits:
         if patience > 0:
             circuit.until = max(circuit.until, now + min(patience, MOST_PATIENCE))
         circuit.probed = 0.0
+        if circuit.until > now:
+            self.on_rest(model, circuit.until - now)
         if len(self._circuits) > self._most:
             del self._circuits[next(iter(self._circuits))]
+
+    def rest(self, model: str, seconds: float) -> None:
+        """Another edge leaves the model alone for so long."""
+        if self._failures:
+            circuit = self._circuits.setdefault(model, _Circuit())
+            circuit.until = max(circuit.until, self._now() + min(seconds, MOST_PATIENCE))
 
     def request(self) -> int:
         """A request comes: how many further models it may be sent to, should the first fail."""

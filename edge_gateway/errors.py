@@ -143,6 +143,12 @@ def stream_stalled(model: str, seconds: float) -> GatewayError:
     return GatewayError(GATEWAY_TIMEOUT, "upstream_error", "stream_idle_timeout", text)
 
 
+def stream_overdue(model: str) -> GatewayError:
+    """A stream took longer than a request may take in all: what came is not the whole answer."""
+    text = f"The answer of {model} was not complete within the time that a request may take in all. Do not use it; ask for less."
+    return GatewayError(GATEWAY_TIMEOUT, "upstream_error", "stream_total_timeout", text)
+
+
 def from_upstream(status: int, raw: bytes, model: str, retry_after: str | None) -> GatewayError:
     """The client's error for an upstream's: same meaning, a status that Aider handles rightly, no address, no key."""
     message, code = _upstream_message(raw)

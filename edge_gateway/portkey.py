@@ -21,7 +21,11 @@ class BrokenOff(Exception):
 
 
 class Stalled(Exception):
-    """No byte came for longer than the idle time-out, or the answer passed its total time."""
+    """No byte came for longer than the idle time-out, or, `overdue`, the answer passed its total time."""
+
+    def __init__(self, *, overdue: bool = False) -> None:
+        super().__init__()
+        self.overdue = overdue
 
 
 @dataclass(slots=True)
@@ -56,7 +60,7 @@ class Upstream:
             async with asyncio.timeout(min(self.idle_timeout, self.deadline - now, deadline - now)):
                 return await self.response.content.readany()
         except TimeoutError:
-            raise Stalled from None
+            raise Stalled(overdue=time.monotonic() >= self.deadline) from None
         except (aiohttp.ClientError, OSError):
             raise BrokenOff from None
 

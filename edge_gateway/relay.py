@@ -79,9 +79,10 @@ async def stream(opening: Opening, form: Form, served: str, listener: Listener, 
         outcome = "completed" if observer.finished else "provider_failed"
         if not observer.finished:
             yield form.error_event(errors.stream_truncated(served))
-    except Stalled:
+    except Stalled as stalled:
         outcome = "provider_failed"
-        yield form.error_event(errors.stream_stalled(served, upstream.idle_timeout))
+        overdue = errors.stream_overdue(served) if stalled.overdue else None
+        yield form.error_event(overdue or errors.stream_stalled(served, upstream.idle_timeout))
     finally:
         upstream.close()
         # Without an outcome the client left; where the reply was whole by then, it has it.

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from edge_gateway.circuits import AT_ONCE, LONGEST, SHORTEST, Circuits
 from tests.conftest import System
 from tests.fakes import provider as fake
-from tests.processes import free_port, start_edge, start_router
+from tests.processes import free_port, start_edge, start_router, wait_until
+from tests.redis_server import RedisServer
 
 BODY = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -94,22 +96,33 @@ def test_circuits_that_are_switched_off_stay_closed(clock):
     assert circuits.closed(["a"]) == ("a",)
 
 
-@pytest.fixture
-def fresh(system: System, portkey: int, edge_config, router_config) -> Iterator[str]:
+def edge_of(system: System, portkey: int, edge_config, **env: str) -> Iterator[str]:
     """The address of an edge that has seen nothing yet, with the settings as they ship."""
     port = free_port()
-    router_port = free_port()
-    router = start_router(router_port, ROUTER_CONFIG=str(router_config))
     edge = start_edge(
         port,
-        EDGE_ROUTER=f"dns:///127.0.0.1:{router_port}",
+        EDGE_ROUTER=f"dns:///127.0.0.1:{system.router_port}",
         EDGE_CONFIG=str(edge_config),
         PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
         EDGE_CACHE_SECONDS="0",
+        **env,
     )
     yield f"http://127.0.0.1:{port}/v1/chat/completions"
     edge.stop()
+
+
+@pytest.fixture
+def hearing(system: System, router_config) -> Iterator[System]:
+    """A router that has heard of no failure yet."""
+    port = free_port()
+    router = start_router(port, ROUTER_CONFIG=str(router_config))
+    yield replace(system, router_port=port, router=router)
     router.stop()
+
+
+@pytest.fixture
+def fresh(hearing: System, portkey: int, edge_config) -> Iterator[str]:
+    yield from edge_of(hearing, portkey, edge_config)
 
 
 async def post(http: aiohttp.ClientSession, url: str, **body) -> tuple[int, Mapping[str, str], dict]:
@@ -153,3 +166,29 @@ async def test_a_limit_that_a_provider_names_is_kept_by_all_requests(http, syste
     assert answer["error"]["code"] == "models_resting"
     assert 20 <= int(headers["retry-after"]) <= 30
     assert len(system.provider.seen) == seen
+
+
+async def test_edges_that_share_a_redis_leave_a_model_alone_together(http, hearing, portkey, edge_config):
+    redis = RedisServer()
+    edges = [edge_of(hearing, portkey, edge_config, EDGE_REDIS_URL=redis.url) for _ in range(2)]
+    try:
+        one, two = (next(edge) for edge in edges)
+        wait_until(
+            lambda: redis.command("PUBSUB", "NUMSUB", "edge:circuits").endswith(b":2\r\n"), "both edges to listen"
+        )
+        hearing.provider.script["second"] = fake.refuse(429, "slow down", retry_after="30")
+        assert (await post(http, one, model="fake/second"))[0] == 429
+        # By itself the other edge would find nothing wrong any more.
+        hearing.provider.script.clear()
+        async with asyncio.timeout(5):
+            while (await post(http, two, model="fake/second"))[0] != 503:
+                pass
+        seen = len(hearing.provider.seen)
+        _, headers, answer = await post(http, two, model="fake/second")
+        assert answer["error"]["code"] == "models_resting"
+        assert 20 <= int(headers["retry-after"]) <= 30
+        assert len(hearing.provider.seen) == seen
+    finally:
+        for edge in edges:
+            next(edge, None)
+        redis.close()

@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
 
+from tests.conftest import REMEMBERING_NOTHING
 from tests.edge_gateway.test_completion import ask
 from tests.fakes import provider as fake
 from tests.fakes.behaviours import stream
+from tests.processes import free_port, start_edge
 
 ROLE_ONLY = (
     b'data: {"id":"c1","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
@@ -102,3 +105,33 @@ async def test_an_answer_that_ends_without_a_word_is_the_models_own(http, system
     status, headers, body = await ask(http, system, stream=True)
     assert (status, body) == (200, b"".join(events))
     assert headers["x-served-model"] == "fake/first"
+
+
+async def test_a_request_that_takes_too_long_in_all_ends_in_an_error_event(system, portkey, edge_config, http):
+    """Pieces keep coming, so only the time in all can end it."""
+
+    async def dripping(request, body):
+        response = await fake.stream(request, fake.EVENTS[:1])
+        while True:
+            await response.write(b": still here\n\n")
+            await asyncio.sleep(0.1)
+
+    port = free_port()
+    edge = start_edge(
+        port,
+        EDGE_ROUTER=f"dns:///127.0.0.1:{system.router_port}",
+        EDGE_CONFIG=str(edge_config),
+        PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
+        EDGE_TOTAL_TIMEOUT_SECONDS="2",
+        **REMEMBERING_NOTHING,
+    )
+    try:
+        system.provider.script["first"] = dripping
+        slow = replace(system, url=f"http://127.0.0.1:{port}", edge=edge)
+        async with asyncio.timeout(20):
+            status, _, body = await ask(http, slow, stream=True)
+        assert status == 200
+        assert b'"code": "stream_total_timeout"' in body
+        assert b"[DONE]" not in body
+    finally:
+        edge.stop()

@@ -31,8 +31,6 @@ def tap(demo):
 
 
 def start(repository: Repository) -> None:
-    # The same words on the same files as in an earlier test, but by another user.
-    repository.key = uuid.uuid4().hex
     repository.write("calc.py", CALC)
     repository.write("notes.md", "# Notes\n\nNothing yet.\n")
     repository.git("add", ".")
