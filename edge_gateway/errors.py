@@ -145,7 +145,7 @@ def stream_stalled(model: str, seconds: float) -> GatewayError:
 
 def stream_overdue(model: str) -> GatewayError:
     """A stream took longer than a request may take in all: what came is not the whole answer."""
-    text = f"The answer of {model} was not complete within the time that a request may take in all. Do not use it; ask for less."
+    text = f"The answer of {model} was not complete in the time that a request may take in all. Do not use it; ask for less."
     return GatewayError(GATEWAY_TIMEOUT, "upstream_error", "stream_total_timeout", text)
 
 
