@@ -161,8 +161,9 @@ class Completion:
             delivery.served = failed.served or delivery.served
             if failed.served:
                 call.headers["x-served-model"] = header_value(failed.served)
-            # A request that no provider would take says nothing against this one.
-            delivery.tell("refused" if failed.error.status in _FINAL else "provider_failed", Usage())
+            # A request that no provider would take, or that none was asked, says nothing against this one.
+            blameless = not failed.served or failed.error.status in _FINAL
+            delivery.tell("refused" if blameless else "provider_failed", Usage())
             raise failed.error from None
 
     async def _decide(self, call: Call, asked: _Asked, question: Question) -> Decision:
