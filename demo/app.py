@@ -1,16 +1,17 @@
-"""Serves the demo models over HTTP in the form of OpenAI's API, and does nothing else."""
+"""Serves the demo models over HTTP in the forms of OpenAI's and Anthropic's APIs, and does nothing else."""
 
 import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
+from demo import forms
 from demo.completion import Completion, JsonObject, RequestError, clip_to_tokens, estimate_tokens
 from demo.conversation import read_conversation
 from demo.models import MODELS, DemoModel, find_model
@@ -26,16 +27,23 @@ def create_app(pace: float = 1.0) -> FastAPI:
 
     @app.post("/v1/chat/completions")
     async def chat_completions(request: Request) -> Response:
-        body = _checked(await request.body())
-        model = _chosen(body)
-        completion = _complete(body, model)
-        pause = min(model.pause * pace, _LONGEST_PAUSES / max(1, len(completion.pieces())))
+        completion, pause = _answered(_with_messages(body := _checked(await request.body())), pace)
         if body.get("stream"):
             options = body.get("stream_options")
             wants_usage = isinstance(options, dict) and options.get("include_usage") is True
             return StreamingResponse(_events(completion, wants_usage, pause), media_type="text/event-stream")
         await asyncio.sleep(pause * len(completion.pieces()))
         return JSONResponse(completion.whole())
+
+    @app.post("/v1/messages")
+    async def messages(request: Request) -> Response:
+        body = forms.from_messages(_with_messages(_checked(await request.body())))
+        return await _in_form(body, pace, forms.message, forms.message_events)
+
+    @app.post("/v1/responses")
+    async def responses(request: Request) -> Response:
+        body = forms.from_responses(_checked(await request.body()))
+        return await _in_form(body, pace, forms.response, forms.response_events)
 
     @app.get("/v1/models")
     async def models() -> JsonObject:
@@ -49,14 +57,40 @@ def create_app(pace: float = 1.0) -> FastAPI:
     return app
 
 
+async def _in_form(
+    body: JsonObject,
+    pace: float,
+    whole: Callable[[Completion], JsonObject],
+    events: Callable[[Completion], Iterable[JsonObject]],
+) -> Response:
+    """The reply in a form whose events name themselves."""
+    completion, pause = _answered(body, pace)
+    if body.get("stream"):
+        return StreamingResponse(_named_events(events(completion), pause), media_type="text/event-stream")
+    await asyncio.sleep(pause * len(completion.pieces()))
+    return JSONResponse(whole(completion))
+
+
+def _answered(body: JsonObject, pace: float) -> tuple[Completion, float]:
+    """The reply, and the seconds between two of its pieces."""
+    model = _chosen(body)
+    completion = _complete(body, model)
+    return completion, min(model.pause * pace, _LONGEST_PAUSES / max(1, len(completion.pieces())))
+
+
 def _checked(raw: bytes) -> JsonObject:
-    """The body as an object with messages, or the error that says what is wrong with it."""
+    """The body as an object, or the error that says what is wrong with it."""
     try:
         body: Any = json.loads(raw)
     except (ValueError, RecursionError):
         raise RequestError(400, "The request body is not valid JSON.", code="invalid_json") from None
     if not isinstance(body, dict):
         raise RequestError(400, "The request body must be a JSON object.")
+    return body
+
+
+def _with_messages(body: JsonObject) -> JsonObject:
+    """The body with its messages, or the error that says what is wrong with them."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages or not all(isinstance(each, dict) for each in messages):
         raise RequestError(400, "'messages' must be a list of at least one message object.", param="messages")
@@ -95,6 +129,13 @@ async def _events(completion: Completion, include_usage: bool, pause: float) -> 
         if pause:
             await asyncio.sleep(pause)
     yield "data: [DONE]\n\n"
+
+
+async def _named_events(events: Iterable[JsonObject], pause: float) -> AsyncIterator[str]:
+    for event in events:
+        yield f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"
+        if pause and event["type"].endswith("delta"):
+            await asyncio.sleep(pause)
 
 
 def _described(name: str) -> JsonObject:
