@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 # Marks a provider of hosted Portkey's own model catalogue.
 CATALOGUE = "@"
+# What a variable's name looks like, and no provider's key does.
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
 class DeploymentEntry(BaseModel):
@@ -158,13 +161,23 @@ def reachable(
 
 
 def missing_key_hint(name: str, entries: Mapping[str, ProviderEntry]) -> str:
-    """What to set so that a provider becomes reachable; empty when it is not one of the configured."""
+    """What to set so that a provider becomes reachable; empty when it is not one of the configured.
+
+    Clients read it: what stands where a variable's name belongs may be a key, and is repeated only if it looks like a name.
+    """
     if name.startswith(CATALOGUE):
         return f"{name} is of hosted Portkey's model catalogue: set PORTKEY_API_KEY."
     entry = entries.get(name)
     if entry is None:
         return ""
-    return f"Provider {name} is not reachable: set {entry.key or entry.url or f'[providers.{name}] base_url'}."
+    deployments = entry.deployments or (DeploymentEntry(),)
+    variables = [key for key in (each.key or entry.key for each in deployments) if key] or [entry.url]
+    if not all(_VARIABLE.fullmatch(variable) for variable in variables if variable):
+        return f"Provider {name} is not reachable: key in [providers.{name}] is to be a variable's name, not a key."
+    if entry.config or any(each.virtual_key or entry.virtual_key for each in deployments):
+        variables.append("PORTKEY_API_KEY")
+    wanted = [*dict.fromkeys(filter(None, variables))] or [f"[providers.{name}] base_url"]
+    return f"Provider {name} is not reachable: set {' or '.join(wanted)}."
 
 
 def _deployments(entry: ProviderEntry, environment: Mapping[str, str], *, hosted: bool) -> Iterator[Deployment]:

@@ -18,6 +18,19 @@ deployments = [
     { key = "MISSING_KEY", weight = 50 },
 ]
 """
+UNREACHED = """
+[providers.several]
+slug = "openai"
+deployments = [{ key = "NO_KEY" }, { key = "NO_KEY_2" }]
+
+[providers.vault]
+slug = "openai"
+virtual_key = "openai-team-1a2b"
+
+[providers.written]
+slug = "openai"
+key = "sk-a-real-key-1234"
+"""
 GUARDRAILS = """
 [portkey]
 input_guardrails = [
@@ -47,6 +60,32 @@ def deployed(running: System, portkey: int, edge_config: Path, tmp_path_factory)
     system, process = edge(running, portkey, path, FIRST_KEY="k-first", SECOND_KEY="k-second")
     yield system
     process.stop()
+
+
+@pytest.fixture(scope="module")
+def unreached(running: System, portkey: int, edge_config: Path, tmp_path_factory) -> Iterator[System]:
+    path = tmp_path_factory.mktemp("unreached") / "edge.toml"
+    path.write_text(edge_config.read_text() + UNREACHED)
+    system, process = edge(running, portkey, path)
+    yield system
+    process.stop()
+
+
+@pytest.mark.parametrize(
+    ("missing", "says"),
+    [
+        ("several", "set NO_KEY or NO_KEY_2."),
+        ("vault", "set PORTKEY_API_KEY."),
+        ("written", "key in [providers.written] is to be a variable's name, not a key."),
+    ],
+)
+async def test_a_provider_that_is_not_reachable_is_named_with_what_it_lacks_and_never_with_a_key(
+    http, unreached, missing, says
+):
+    status, _, body = await ask(http, unreached, model=f"{missing}/model")
+    assert status == 404
+    assert json.loads(body)["error"]["message"].endswith(f"Provider {missing} is not reachable: {says}")
+    assert b"sk-a-real-key" not in body
 
 
 def keys_used(system: System) -> list[str]:
