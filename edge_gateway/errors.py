@@ -18,6 +18,9 @@ MESSAGE_LIMIT = 1000
 _TOO_LONG = re.compile(r"prompt is too long: (\d{1,12}) tokens > (\d{1,12})")
 # Portkey's words that a guardrail objected: it denied the request, or let it pass and says so.
 GUARDRAIL_DENIED, GUARDRAIL_OBJECTED = 446, 246
+# The open-source gateway's words, as text or within JSON, when it could not get through to a model's server.
+_FETCH_FAILED = b"Message: fetch failed"
+_UNREACHED = "no connection to its server came about, or it broke off"
 # An upstream's refusal that no retry mends, whatever its status.
 FINAL_STATUSES = frozenset({400, 402, 403, 405, 406, 410, 411, 412, 413, 414, 415, 422, 424, 431, 446, 451})
 
@@ -90,7 +93,11 @@ def unrouted_form(path: str, name: str) -> GatewayError:
 
 def unspoken_form(path: str, name: str, speakers: Sequence[str]) -> GatewayError:
     """No provider that can be reached, or not the one asked for, takes requests of this form."""
-    who = f"those that can be reached are {', '.join(speakers)}" if speakers else "none can be reached"
+    who = (
+        f"those that can be reached are {', '.join(speakers)}"
+        if speakers
+        else "none is set up here (set the key of one)"
+    )
     text = f"{name[:100]!r} cannot be asked at POST {path}, which takes a provider that speaks this form; {who}. "
     text += "POST /v1/chat/completions takes all."
     return invalid_request(text, "model", "form_not_supported")
@@ -201,10 +208,11 @@ def _upstream_message(raw: bytes) -> tuple[str, str]:
     try:
         document = json.loads(raw)
     except (ValueError, RecursionError):
-        return "its server gave an error page", ""
+        return _UNREACHED if _FETCH_FAILED in raw else "its server gave an error page", ""
     error = document.get("error", document) if isinstance(document, dict) else document
     if isinstance(error, dict):
-        message = error.get("message") or error.get("detail") or "it gave an error without a message"
+        unsaid = "it gave an error without a message"
+        message = _UNREACHED if _FETCH_FAILED in raw else error.get("message") or error.get("detail") or unsaid
         code = error.get("code")
         return scrub(str(message)), str(code) if isinstance(code, str) else ""
     return scrub(str(error)) or "it gave an empty error", ""

@@ -198,6 +198,12 @@ async def test_an_unknown_model_is_a_404_that_names_what_can_be_asked_for(http, 
         assert "set OPENAI_API_KEY" in error["message"]
 
 
+async def test_a_models_server_that_is_not_there_is_said_so(http, system):
+    code, _, body = await ask(http, system, model="gone/away")
+    assert code == 503
+    assert "gone/away: no connection to its server came about" in json.loads(body)["error"]["message"]
+
+
 async def test_a_model_asked_for_by_name_is_served_as_asked_and_not_failed_over(http, system):
     status, headers, _ = await ask(http, system, model="fake/not-in-the-catalogue")
     assert status == 200
