@@ -63,7 +63,7 @@ def revoke(file: Path, name: str) -> bool:
     text = _text(file)
     entry = _entries(text, file).get(name)
     if entry is None:
-        raise KeysProblem(f"{file} has no key named {name}; `keys list` shows what there is.")
+        raise KeysProblem(f"{file} has no key named {name}; `make keys ARGS=list` shows what there is.")
     if not entry.revoked:
         _write(file, text, name, {"revoked": True})
     return not entry.revoked
@@ -140,7 +140,9 @@ def _text(file: Path) -> str:
     try:
         return read(file)
     except InvalidKeys as error:
-        raise KeysProblem(f"{error}. `keys make NAME` makes a file, --file or {SETTING} names another.") from None
+        raise KeysProblem(
+            f'{error}. `make keys ARGS="make NAME"` makes one; --file or {SETTING} names another.'
+        ) from None
 
 
 def _entries(text: str, file: Path) -> Mapping[str, Entry]:

@@ -171,7 +171,7 @@ def _keys(settings: Settings) -> Keys | None:
     try:
         return Keys(Path(settings.api_keys_file), _tell)
     except InvalidKeys as error:
-        raise InvalidSetting(f"EDGE_API_KEYS_FILE: {error}") from None
+        raise InvalidSetting(f'EDGE_API_KEYS_FILE: {error} (`make keys ARGS="make NAME"` writes such a file)') from None
 
 
 def _emitter(settings: Settings, config: Config) -> Emitter:

@@ -185,13 +185,22 @@ def load_config(path: str) -> Config:
     try:
         return Config.model_validate(document)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:5]]
+        problems = [f"{'.'.join(map(str, item['loc']))}: {_words(dict(item))}" for item in error.errors()[:5]]
         raise InvalidSetting(f"EDGE_CONFIG ({path or SHIPPED_CONFIG.name}): {'; '.join(problems)}") from None
 
 
 def environment() -> Mapping[str, str]:
     """The process's environment, for the providers' keys."""
     return os.environ
+
+
+def _words(item: Mapping[str, Any]) -> str:
+    """One complaint of the model's, in the words of a TOML file."""
+    told = {
+        "extra_forbidden": "there is no such field; edge.toml lists them",
+        "tuple_type": "it is to be a list: [...]",
+    }
+    return told.get(item["type"]) or str(item["msg"]).removeprefix("Value error, ")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -144,6 +144,8 @@ def _problem(item: Mapping[str, Any]) -> str:
         return f'{where} is missing; `make keys ARGS="make NAME"` writes a whole entry'
     if path[-1:] == ["sha256"]:
         return f'{where} is not 64 hexadecimal digits; `make keys ARGS="make NAME"` writes a whole entry'
+    if path[-1:] == ["tenant"]:
+        return f"{where} is not up to 64 letters, digits, dots, hyphens and underscores"
     return f"{where}: {item['msg']}"
 
 

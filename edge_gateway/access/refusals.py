@@ -14,18 +14,18 @@ FORBIDDEN = 403
 UNKNOWN_RETRY = 2
 # Clients take these for a reason to try again, wherever they stand.
 _RETRIED = re.compile(r"429|rate limit", re.IGNORECASE)
-_HOW = "Send one as `Authorization: Bearer KEY` (Aider: --openai-api-key KEY)."
+_HOW = "as `Authorization: Bearer KEY` (Aider: --openai-api-key KEY)."
 
 
 def missing_key() -> GatewayError:
     """The request carries no key."""
     made = 'Whoever runs this gateway makes one with: make keys ARGS="make NAME".'
-    return _unauthorized(f"This gateway needs a key. {_HOW} {made}")
+    return _unauthorized(f"This gateway needs a key. Send one {_HOW} {made}")
 
 
 def invalid_key() -> GatewayError:
     """The request carries no valid key; it says what to send, and never which part of what was sent is wrong."""
-    return _unauthorized(f"The key is not valid at this gateway. {_HOW}")
+    return _unauthorized(f"The key is not valid at this gateway. Send a valid one {_HOW}")
 
 
 def price_unknown(name: str) -> GatewayError:

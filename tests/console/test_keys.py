@@ -142,7 +142,7 @@ def test_a_file_that_is_not_there_is_named_with_what_to_do(file, command):
     refused = console("keys", *command, "--file", file)
     assert refused.code == 1
     assert str(file) in refused.err
-    assert "keys make NAME" in refused.err
+    assert "make NAME" in refused.err
     assert "Traceback" not in refused.err
 
 
