@@ -33,7 +33,7 @@ from edge_gateway.feedback import Feedback
 from edge_gateway.forms import MESSAGES
 from edge_gateway.outcomes import Outcomes
 from edge_gateway.portkey import Portkey
-from edge_gateway.portkey_config import Emitter, Features, Hosted, OpenSource
+from edge_gateway.portkey_config import Emitter, Features, Hosted, OpenSource, unheeded
 from edge_gateway.providers import Providers, reachable
 from edge_gateway.router_client import RouterClient, channel_credentials
 from edge_gateway.routing import Routing
@@ -43,18 +43,25 @@ if TYPE_CHECKING:
     from edge_gateway.circuit_news import CircuitNews
 
 SERVER_ERROR = 500
+# What is told of keys, limits and kept answers that nobody has to look at.
+GOOD_NEWS = frozenset({"keys_loaded", "spending_known", "limits_with_redis", "cache_with_redis"})
 
 
 class _House:
     """The parts of a running edge, each made once and given what it needs."""
 
     def __init__(
-        self, settings: Settings, config: Config, providers: Providers, router: RouterClient, keys: Keys | None
+        self,
+        settings: Settings,
+        emitter: Emitter,
+        config: Config,
+        providers: Providers,
+        router: RouterClient,
+        keys: Keys | None,
     ) -> None:
         """Made inside the running event loop, as connections have to be."""
         key = settings.portkey_key.get_secret_value() if settings.portkey_key else ""
         redis = settings.redis_url.get_secret_value() if settings.redis_url else ""
-        emitter = _emitter(settings, config)
         limits = TimeLimits(
             settings.first_byte_timeout, settings.first_token_timeout, settings.answer_timeout, settings.total_timeout
         )
@@ -112,12 +119,13 @@ def create(settings: Settings, config: Config) -> FastAPI:
     files = settings_module.certificate_files(settings)
     providers = reachable(config.providers, shipped, settings_module.environment(), hosted=settings.hosted)
     keys = _keys(settings)
+    emitter = _emitter(settings, config)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         token = settings.router_token.get_secret_value() if settings.router_token else ""
         router = RouterClient(settings.router, settings.router_deadline, channel_credentials(files), token)
-        house = _House(settings, config, providers, router, keys)
+        house = _House(settings, emitter, config, providers, router, keys)
         app.state.router = router
         app.state.routing = house.routing
         app.state.clients = house.clients
@@ -177,6 +185,9 @@ def _keys(settings: Settings) -> Keys | None:
 def _emitter(settings: Settings, config: Config) -> Emitter:
     cache = config.portkey.cache.model_dump(exclude_none=True) if config.portkey.cache and settings.hosted else {}
     features = Features(cache, config.portkey.input_guardrails, config.portkey.output_guardrails)
+    for name, guardrails in (("input", features.input_guardrails), ("output", features.output_guardrails)):
+        if not settings.hosted and (problem := unheeded(guardrails)):
+            raise InvalidSetting(f"EDGE_CONFIG: portkey.{name}_guardrails: {problem}.")
     return Hosted(features) if settings.hosted else OpenSource(features)
 
 
@@ -186,7 +197,7 @@ def _answer_store(settings: Settings, redis: str) -> Store:
     # The client takes a fifth of a second to import, so only an edge that has a Redis pays for it.
     from edge_gateway.cache.redis import RedisStore  # noqa: PLC0415
 
-    return RedisStore(redis, time.monotonic)
+    return RedisStore(redis, time.monotonic, _tell)
 
 
 def _circuit_news(redis: str, circuits: Circuits) -> CircuitNews | None:
@@ -198,4 +209,5 @@ def _circuit_news(redis: str, circuits: Circuits) -> CircuitNews | None:
 
 
 def _tell(name: str, fields: Mapping[str, object]) -> None:
-    telemetry.problem(name, **fields)
+    tell = telemetry.event if name in GOOD_NEWS else telemetry.problem
+    tell(name, **fields)

@@ -204,7 +204,8 @@ class Completion:
         delivery.served, delivery.adaptations = answer.served, answer.adaptations
         call.headers |= {**self._told(answer), **relay.passed_headers(answer.upstream)}
         if asked.kept_under:
-            call.headers["cache-status"] = "edge_gateway; fwd=miss"
+            fresh = wish_of(call.request_headers) is Wish.FRESH
+            call.headers["cache-status"] = f"edge_gateway; fwd={'request' if fresh else 'miss'}"
         if answer.upstream.status == errors.GUARDRAIL_OBJECTED:
             delivery.recording = None
         if answer.opening is None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 # Marks a provider of hosted Portkey's own model catalogue.
 CATALOGUE = "@"
@@ -14,13 +16,36 @@ CATALOGUE = "@"
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
+def _variable(value: str) -> str:
+    """A key stands in the environment; what stands here is shown to whoever reads the file, and is not repeated."""
+    if value and not _VARIABLE.fullmatch(value):
+        raise ValueError("name the environment variable that holds it, such as OPENAI_API_KEY")
+    return value
+
+
+def _address(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        good = not value or (parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0)
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("give an http or https address, such as https://api.openai.com/v1")
+    return value
+
+
+Variable = Annotated[str, AfterValidator(_variable)]
+Address = Annotated[str, AfterValidator(_address)]
+FormName = Literal["chat", "responses", "completions", "embeddings", "messages"]
+
+
 class DeploymentEntry(BaseModel):
     """One of several accounts or addresses of a provider; what it leaves out is the provider's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    key: str = ""
-    base_url: str = ""
+    key: Variable = ""
+    base_url: Address = ""
     virtual_key: str = ""
     weight: float = Field(default=1.0, gt=0, le=1_000_000, allow_inf_nan=False)
 
@@ -31,17 +56,17 @@ class ProviderEntry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     slug: str
-    key: str = ""
-    url: str = ""
-    base_url: str = ""
+    key: Variable = ""
+    url: Variable = ""
+    base_url: Address = ""
     virtual_key: str = ""
     config: str = ""
     verbatim: bool = False
-    forms: tuple[str, ...] = ("chat",)
-    messages_url: str = ""
+    forms: tuple[FormName, ...] = ("chat",)
+    messages_url: Address = ""
     appends_version: bool = False
     stand_in: bool = False
-    default_max_tokens: int | None = None
+    default_max_tokens: int | None = Field(default=None, gt=0)
     loses: tuple[str, ...] = ()
     deployments: tuple[DeploymentEntry, ...] = ()
 
@@ -161,10 +186,7 @@ def reachable(
 
 
 def missing_key_hint(name: str, entries: Mapping[str, ProviderEntry]) -> str:
-    """What to set so that a provider becomes reachable; empty when it is not one of the configured.
-
-    Clients read it: what stands where a variable's name belongs may be a key, and is repeated only if it looks like a name.
-    """
+    """What to set so that a provider becomes reachable; empty when it is not one of the configured."""
     if name.startswith(CATALOGUE):
         return f"{name} is of hosted Portkey's model catalogue: set PORTKEY_API_KEY."
     entry = entries.get(name)
@@ -172,8 +194,6 @@ def missing_key_hint(name: str, entries: Mapping[str, ProviderEntry]) -> str:
         return ""
     deployments = entry.deployments or (DeploymentEntry(),)
     variables = [key for key in (each.key or entry.key for each in deployments) if key] or [entry.url]
-    if not all(_VARIABLE.fullmatch(variable) for variable in variables if variable):
-        return f"Provider {name} is not reachable: key in [providers.{name}] is to be a variable's name, not a key."
     if entry.config or any(each.virtual_key or entry.virtual_key for each in deployments):
         variables.append("PORTKEY_API_KEY")
     wanted = [*dict.fromkeys(filter(None, variables))] or [f"[providers.{name}] base_url"]

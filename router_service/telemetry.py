@@ -48,6 +48,11 @@ def refused(rpc: str, reason: str, milliseconds: float) -> None:
     structlog.get_logger().warning("refused", rpc=rpc, reason=reason, ms=round(milliseconds, 2))
 
 
+def problem(name: str, **fields: object) -> None:
+    """Log something that an operator should look at."""
+    structlog.get_logger().warning(name, **fields)
+
+
 def event(name: str, **fields: object) -> None:
     """Log something in the life of the process."""
     structlog.get_logger().info(name, **fields)

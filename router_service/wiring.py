@@ -135,7 +135,8 @@ def _listen(settings: Settings, server: grpc.aio.Server) -> int:
 
 
 def _tell(name: str, fields: Mapping[str, object]) -> None:
-    telemetry.event(name, **fields)
+    tell = telemetry.problem if "problem" in fields else telemetry.event
+    tell(name, **fields)
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:

@@ -12,6 +12,8 @@ from edge_gateway.errors import TOO_MANY, UNAUTHORIZED, UNAVAILABLE, GatewayErro
 FORBIDDEN = 403
 # Seconds after which to ask again whether the sums are known.
 UNKNOWN_RETRY = 2
+# OpenAI's clients take no longer word for it; the text says the rest.
+LONGEST_RETRY = 60
 # Clients take these for a reason to try again, wherever they stand.
 _RETRIED = re.compile(r"429|rate limit", re.IGNORECASE)
 _HOW = "as `Authorization: Bearer KEY` (Aider: --openai-api-key KEY)."
@@ -44,7 +46,7 @@ def refused(key: Key, refusal: Refusal) -> GatewayError:
     if refusal.limit in (Limit.DAY, Limit.MONTH) and not refusal.passing:
         return _spent(key, refusal)
     text = f"{_limited(key, refusal)} Try again in {refusal.seconds} s."
-    headers = {"retry-after": str(refusal.seconds)}
+    headers = {"retry-after": str(min(refusal.seconds, LONGEST_RETRY))}
     return GatewayError(TOO_MANY, "rate_limit_error", "rate_limit_exceeded", text, headers=headers)
 
 
@@ -70,7 +72,7 @@ def _limited(key: Key, refusal: Refusal) -> str:
     if refusal.limit is Limit.PARALLEL:
         return f"The key {key.name} has as many requests under way as it may: {limits.parallel} (parallel)."
     if refusal.limit is Limit.REQUESTS:
-        return f"The key {key.name} has had its requests a minute: {limits.requests_per_minute} (requests_per_minute)."
+        return f"The key {key.name} has used its requests a minute: {limits.requests_per_minute} (requests_per_minute)."
     if refusal.limit is Limit.TOKENS:
         used = "may be used up by requests under way" if refusal.passing else "are used up"
         return f"The {limits.tokens_per_minute} tokens a minute of the key {key.name} {used} (tokens_per_minute)."

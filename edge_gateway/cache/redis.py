@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from redis.exceptions import RedisError
 
 from edge_gateway.redis_pool import open_redis
+
+Tell = Callable[[str, Mapping[str, object]], None]
 
 PREFIX = b"edge:answer:"
 BY_DECISION = "edge:answer-of:"
@@ -20,10 +22,15 @@ PATIENCE, PAUSE = 0.1, 1.0
 class RedisStore:
     """One pool of connections to one Redis."""
 
-    def __init__(self, url: str, clock: Callable[[], float]) -> None:
-        """ValueError when `url` is not an address; `clock`: seconds of a clock that never jumps."""
+    def __init__(self, url: str, clock: Callable[[], float], tell: Tell) -> None:
+        """ValueError when `url` is not an address; `clock`: seconds of a clock that never jumps.
+
+        `tell` logs when Redis is left alone, and when it is back.
+        """
         self._redis = open_redis(url)
         self._clock = clock
+        self._tell = tell
+        self._aside = False
         self._aside_until = 0.0
 
     async def get(self, key: bytes) -> bytes | None:
@@ -58,7 +65,15 @@ class RedisStore:
             return None
         try:
             async with asyncio.timeout(PATIENCE):
-                return await operation()
-        except (TimeoutError, RedisError, OSError):
+                result = await operation()
+        except (TimeoutError, RedisError, OSError) as error:
             self._aside_until = self._clock() + PAUSE
+            self._change(aside=True, problem=type(error).__name__)
             return None
+        self._change(aside=False)
+        return result
+
+    def _change(self, *, aside: bool, problem: str = "") -> None:
+        if aside != self._aside:
+            self._aside = aside
+            self._tell("cache_without_redis" if aside else "cache_with_redis", {"problem": problem} if aside else {})

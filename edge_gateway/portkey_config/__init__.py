@@ -6,6 +6,7 @@ chain with another provider in it takes the second, unless that would drop a fie
 """
 
 from edge_gateway.portkey_config.emitters import Emitter, Features, Hosted, OpenSource
+from edge_gateway.portkey_config.guardrails import unheeded
 from edge_gateway.portkey_config.plan import FAILOVER_STATUSES, MAX_TARGETS, Bounds, Plan, fitting, plan
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "Plan",
     "fitting",
     "plan",
+    "unheeded",
 ]

@@ -16,6 +16,23 @@ from tests.processes import ROOT
         ({"EDGE_CONFIG": "/nowhere.toml"}, "", "EDGE_CONFIG: /nowhere.toml cannot be read"),
         ({}, "[providers.mine]\nsluggish = 1", "providers.mine.slug: Field required"),
         ({}, '[providers.mine]\nslug = "x"\nforms = "chat"', "providers.mine.forms: it is to be a list"),
+        ({}, '[providers.mine]\nslug = "x"\nforms = ["response"]', "providers.mine.forms.0: "),
+        ({}, '[providers.mine]\nslug = "x"\nkey = "sk-secret"', "key: name the environment variable that holds it"),
+        ({}, '[providers.mine]\nslug = "x"\nbase_url = "localhost:9"', "base_url: give an http or https address"),
+        ({}, '[providers.mine]\nslug = "x"\nmessages_url = "nix"', "messages_url: give an http or https address"),
+        ({}, '[providers.mine]\nslug = "x"\ndefault_max_tokens = -1', "providers.mine.default_max_tokens: "),
+        ({}, '[portkey]\ninput_guardrails = ["pg-1"]', "portkey.input_guardrails: 'pg-1' is an id, which only hosted"),
+        (
+            {},
+            "[portkey]\noutput_guardrails = [{ deny = true }]",
+            "portkey.output_guardrails: a guardrail without a check",
+        ),
+        (
+            {},
+            '[portkey]\ninput_guardrails = [{ "default.containz" = {} }]',
+            "the open-source gateway has no check 'default.containz'; it has default.addPrefix, ",
+        ),
+        ({"EDGE_REDIS_URL": "localhost"}, "", "EDGE_REDIS_URL: it is no address such as redis://127.0.0.1:6379/0"),
         ({}, "[portkey]\ncach = 1", "portkey.cach: there is no such field"),
         ({}, "[adaptations]\ndrop = []", "adaptations: there is no rule drop"),
         ({"EDGE_API_KEYS_FILE": "/nowhere.toml"}, "", 'No such file or directory (`make keys ARGS="make NAME"`'),
@@ -42,3 +59,4 @@ def test_a_wrong_setting_is_named(tmp_path, env, toml, says):
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+    assert "sk-secret" not in done.stderr
