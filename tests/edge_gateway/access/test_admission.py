@@ -85,7 +85,7 @@ async def test_a_key_without_limits_is_not_counted_at_all(limiter):
 @pytest.mark.parametrize(
     ("limits", "says"),
     [
-        ({"requests_per_minute": 1}, "The key alice has had its requests a minute: 1 (requests_per_minute)."),
+        ({"requests_per_minute": 1}, "The key alice has used its requests a minute: 1 (requests_per_minute)."),
         ({"tokens_per_minute": 5}, "The 5 tokens a minute of the key alice are used up (tokens_per_minute)."),
     ],
 )
@@ -95,7 +95,8 @@ async def test_a_used_up_minute_is_a_429_that_names_limit_key_and_seconds(limite
     error = await refusal(admission, key(**limits), claim(5))
     assert (error.status, error.kind, error.code) == (429, "rate_limit_error", "rate_limit_exceeded")
     assert error.message == f"{says} Try again in 61 s."
-    assert error.headers == {"retry-after": "61"}
+    # OpenAI's clients take no longer time from the header.
+    assert error.headers == {"retry-after": "60"}
 
 
 @pytest.mark.parametrize(
