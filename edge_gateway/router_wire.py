@@ -62,7 +62,12 @@ def refusal(error: grpc.aio.AioRpcError, question: Question, offer: Offer) -> Ga
         return unknown_model(question.profile or question.model, list(offer.profiles))
     if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
         # Only what the caller can reach says something about its request.
-        violations = [v for v in _violations(error) if v.type != "provider"]
+        told = _violations(error)
+        violations = [v for v in told if v.type != "provider"]
+        if told and not violations:
+            name = question.profile or question.model
+            text = f"No provider of {name!r} that takes such a request is set up here: "
+            return no_candidate(f"{text}set a provider's API key, or ask for another profile.")
         limits = [offer.models[v.subject].context_tokens for v in violations if v.subject in offer.models]
         if limits and all(violation.type == "context" for violation in violations):
             return context_exceeded(max(limits), question.input_tokens)

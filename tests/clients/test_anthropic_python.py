@@ -194,3 +194,8 @@ def test_an_overload_under_way_raises_in_the_providers_words(claude: anthropic.A
     ):
         gather(stream.text_stream, [], read, bool)
     assert failure.value.body["error"] == {"type": "overloaded_error", "message": "Overloaded"}
+
+
+def test_a_profile_of_which_nobody_speaks_the_form_says_what_to_do(claude: anthropic.Anthropic):
+    with pytest.raises(anthropic.BadRequestError, match=r"No provider of 'auto' that takes such a request is set up"):
+        claude.messages.create(model="auto", max_tokens=9, messages=[{"role": "user", "content": "hi"}])
