@@ -112,6 +112,8 @@ class StreamObserver:
     def rest(self) -> bytes:
         """What is held back when the stream ends: relayed after a complete answer, dropped with a broken one."""
         held = b"".join(self._held)
+        # Whoever asks again has had it.
+        self._held, self._size = [], 0
         if held:
             self._see(held)
         return held if self.complete else b""

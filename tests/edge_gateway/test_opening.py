@@ -96,6 +96,13 @@ async def test_what_came_before_the_first_token_is_relayed_with_it(http, system)
     assert (status, body) == (200, b"".join(events))
 
 
+async def test_an_answer_in_one_event_that_nothing_ends_is_relayed_once(http, system):
+    whole = b'data: {"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}'
+    system.provider.script["first"] = saying(whole)
+    status, _, body = await ask(http, system, stream=True)
+    assert (status, body) == (200, whole)
+
+
 async def test_an_answer_that_ends_without_a_word_is_the_models_own(http, system):
     events = (b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n', b"data: [DONE]\n\n")
     system.provider.script["first"] = saying(*events)
