@@ -148,7 +148,9 @@ class Dispatcher:
         try:
             answer = await self._open(order, made, served, upstream, began)
         except _Failure as failure:
-            self._circuits.failed(served)
+            if not failure.final:
+                # A request that the provider finds wrong says nothing against the model.
+                self._circuits.failed(served)
             upstream.close()
             raise _Failure(failure.error, position + 1, final=failure.final) from None
         except BaseException:

@@ -10,6 +10,7 @@ import pytest
 from edge_gateway.circuits import AT_ONCE, LONGEST, SHORTEST, Circuits
 from tests.conftest import System
 from tests.fakes import provider as fake
+from tests.fakes.behaviours import stream
 from tests.processes import free_port, start_edge, start_router
 
 BODY = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
@@ -141,6 +142,18 @@ async def test_a_model_that_keeps_failing_is_passed_over_and_the_others_serve(ht
     status, headers, _ = await post(http, fresh)
     assert (status, headers["x-served-model"]) == (200, "fake/second")
     assert system.provider.models_tried() == ["second"]
+
+
+async def test_requests_that_a_provider_finds_wrong_within_its_stream_have_no_model_left_alone(http, system, fresh):
+    told = b'data: {"error":{"message":"bad image","type":"invalid_request_error"}}\n\n'
+
+    async def find_wrong(request, body):
+        return await stream(request, [told])
+
+    system.provider.script["second"] = find_wrong
+    for _ in range(4):
+        status, _, _ = await post(http, fresh, model="fake/second", stream=True)
+        assert status == 400
 
 
 async def test_a_limit_that_a_provider_names_is_kept_by_all_requests(http, system, fresh):
