@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from edge_gateway.chat_request import IMAGES, ChatRequest, Turn, estimate, read, tools_characters
+from edge_gateway.chat_request import ChatRequest, Turn, estimate, is_image, read, tools_characters
 from edge_gateway.errors import GatewayError, invalid_request
 from edge_gateway.event_stream import Piece, Said, Usage
 from edge_gateway.forms.form import Form
@@ -86,7 +86,7 @@ def parse(raw: bytes) -> ChatRequest:
     turns = [_turn(item) for item in items]
     if body.instructions:
         turns.insert(0, Turn("system", body.instructions))
-    images = sum(part.get("type") in IMAGES for item in items for part in _parts(item))
+    images = sum(is_image(part) for item in items for part in _parts(item))
     wanted = body.text.format if body.text and isinstance(body.text.format, dict) else {}
     return ChatRequest(
         model=body.model,
