@@ -164,6 +164,10 @@ class Completion:
             # A request that no provider would take says nothing against this one.
             delivery.tell("refused" if failed.error.status in _FINAL else "provider_failed", Usage())
             raise failed.error from None
+        except Exception:
+            # No plan can be made for the request, or the fault is ours: what was let in is given back all the same.
+            delivery.tell("refused", Usage())
+            raise
 
     async def _decide(self, call: Call, asked: _Asked, question: Question) -> Decision:
         call.profile = question.profile
