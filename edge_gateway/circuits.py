@@ -40,11 +40,17 @@ class Circuits:
         self._budget = AT_ONCE
 
     def closed(self, models: Sequence[str]) -> tuple[str, ...]:
-        """Those that may be tried now, in their order; one that was left alone may be looked at by one request at a time."""
+        """Those that may be tried now, in their order; one that was left alone only where nobody is looking at it."""
         if not self._circuits:
             return tuple(models)
         now = self._now()
         return tuple(model for model in models if self._may_be_tried(model, now))
+
+    def tried(self, model: str) -> None:
+        """A request goes to this model: whoever comes while it looks at one that was left alone goes elsewhere."""
+        circuit = self._circuits.get(model)
+        if circuit is not None and circuit.until:
+            circuit.probed = self._now()
 
     def wait(self, models: Sequence[str]) -> float:
         """Seconds until the first of these may be tried again."""
@@ -82,10 +88,4 @@ class Circuits:
 
     def _may_be_tried(self, model: str, now: float) -> bool:
         circuit = self._circuits.get(model)
-        if circuit is None or not circuit.until:
-            return True
-        if now < circuit.until or now - circuit.probed < SHORTEST:
-            return False
-        # A look: whoever comes while it lasts goes elsewhere.
-        circuit.probed = now
-        return True
+        return circuit is None or not circuit.until or (now >= circuit.until and now - circuit.probed >= SHORTEST)

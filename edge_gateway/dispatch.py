@@ -134,6 +134,8 @@ class Dispatcher:
     async def _try(self, order: Order, made: Plan) -> Answer:
         """One config's answer; _Failure when it brings none."""
         wait = self._patience(order, made)
+        # The others of its config are tried only if it fails.
+        self._circuits.tried(made.models[0])
         began = time.monotonic()
         try:
             upstream = await self._portkey.send(made, order.said, wait, order.deadline)

@@ -43,7 +43,17 @@ def test_a_model_is_left_alone_after_failures_in_a_row_and_looked_at_by_one_requ
     assert circuits.wait(["a"]) == SHORTEST
     clock.now += SHORTEST
     assert circuits.closed(["a", "b"]) == ("a", "b")
+    circuits.tried("a")
     assert circuits.closed(["a", "b"]) == ("b",)
+
+
+def test_a_request_that_goes_elsewhere_keeps_no_other_from_looking(circuits, clock):
+    for _ in range(3):
+        circuits.failed("a")
+    clock.now += SHORTEST
+    assert circuits.closed(["b", "a"]) == ("b", "a")
+    circuits.tried("b")
+    assert circuits.closed(["a"]) == ("a",)
 
 
 def test_a_failed_look_doubles_the_pause_up_to_its_limit_and_success_ends_it(circuits, clock):
