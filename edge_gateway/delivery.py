@@ -47,6 +47,10 @@ class Delivery:
             text = self.recognised.request.begun + said.text
             self.conversations.heard(self.recognised.exchange, self.served, text, said=said.anything)
 
+    def cut(self) -> None:
+        """Some bytes are missing at the end, so it is not to be given again."""
+        self.recording = None
+
     def finished(self, outcome: str, usage: Usage, first_byte: float, said: Said) -> None:
         """The delivery has ended."""
         self.ended = True

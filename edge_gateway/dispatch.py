@@ -169,7 +169,7 @@ class Dispatcher:
             what = upstream.content_type or "an unnamed media type"
             raise _Failure(errors.bad_upstream_response(what), 1, final=False)
         if order.asked.request.stream:
-            observer = StreamObserver(order.form.read_event)
+            observer = StreamObserver(order.form.read_event, order.asked.request.answers)
             try:
                 opening = await wait_for_opening(upstream, observer, began + self._limits.first_token)
             except NotBegun as failed:

@@ -49,14 +49,14 @@ def parse(raw: bytes) -> ChatRequest:
 def read_event(data: bytes) -> Piece | None:
     """What one chunk says; None where that cannot be read."""
     if data == b"[DONE]":
-        return Piece(finished=True)
+        return Piece(last=True)
     try:
         chunk = _chunk.decode(data)
     except UNREADABLE:
         return None
     choices = chunk.choices or ()
     text = "".join(choice.text or "" for choice in choices)
-    finished = any(choice.finish_reason for choice in choices)
+    finished = sum(bool(choice.finish_reason) for choice in choices)
     return Piece(Said(text, bool(text)), finished, error_of(chunk.error), read_usage(chunk.usage))
 
 

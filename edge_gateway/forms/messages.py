@@ -117,7 +117,7 @@ def read_event(data: bytes) -> Piece | None:
     if event.type == "message_delta":
         ended = event.delta is not None and bool(event.delta.stop_reason)
         return Piece(finished=ended, usage=_read_usage(event.usage))
-    return Piece(finished=event.type == "message_stop", error=error_of(event.error))
+    return Piece(last=event.type == "message_stop", error=error_of(event.error))
 
 
 def read_plain(body: bytes) -> tuple[Usage, Said] | None:

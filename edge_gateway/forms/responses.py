@@ -107,7 +107,7 @@ def parse(raw: bytes) -> ChatRequest:
 def read_event(data: bytes) -> Piece | None:
     """What one event says; None where that cannot be read."""
     if data == b"[DONE]":
-        return Piece(finished=True)
+        return Piece(last=True)
     try:
         event = _event.decode(data)
     except UNREADABLE:
@@ -121,7 +121,7 @@ def read_event(data: bytes) -> Piece | None:
         told = error_of(answer.error) or error_of(event.error) or (data if bytes(event.message) else b"")
         return Piece(error=told or b'"failed"', usage=_read_usage(answer.usage))
     if event.type in _ENDS:
-        return Piece(Said("", bool(answer.output)), True, b"", _read_usage(answer.usage))
+        return Piece(Said("", bool(answer.output)), usage=_read_usage(answer.usage), last=True)
     # What stands in no event of this form, an error of the gateway between for one.
     return Piece(error=error_of(event.error))
 

@@ -130,6 +130,16 @@ async def test_an_error_or_a_cut_answer_is_never_given_again(http, house, stream
     assert body == (b"".join(fake.EVENTS) if stream else fake.PLAIN)
 
 
+async def test_an_answer_without_its_last_event_is_relayed_and_not_given_again(http, house):
+    """The reply is whole, but its token count and its end are missing."""
+    house.system.provider.script["first"] = fake.cut_after(3, abort=False)
+    status, _, body = await house.ask(http, stream=True)
+    assert (status, body) == (200, b"".join(fake.EVENTS[:3]))
+    house.system.provider.script.clear()
+    _, headers, _ = await house.ask(http, stream=True)
+    assert headers["cache-status"] == "edge_gateway; fwd=miss"
+
+
 async def test_an_answer_whose_client_left_early_is_not_kept(http, house):
     async def slow(request, body):
         response = await fake.stream(request, fake.EVENTS[:1])

@@ -59,6 +59,20 @@ def test_a_stream_is_not_complete_before_its_last_words(name):
     assert finished == sorted(finished)
 
 
+@pytest.mark.parametrize(
+    ("form", "said"), [(CHAT, b'"delta":{"content":"x"}'), (COMPLETIONS, b'"text":"x"')], ids=["chat", "completions"]
+)
+def test_a_stream_of_several_answers_is_not_complete_before_the_last_of_them_has_ended(form, said):
+    observer = StreamObserver(form.read_event, answers=2)
+    ends = [b'data: {"choices":[{"index":%d,%s,"finish_reason":"stop"}]}\n\n' % (index, said) for index in (0, 1)]
+    observer.feed(ends[0])
+    assert not observer.finished
+    observer.feed(ends[1])
+    assert (observer.finished, observer.over) == (True, False)
+    observer.feed(b"data: [DONE]\n\n")
+    assert observer.over
+
+
 @pytest.mark.parametrize("name", PLAINS)
 def test_a_plain_answer_is_read(name):
     form, body, said, usage = PLAINS[name]
