@@ -143,7 +143,7 @@ def _chain(
 
 def _is_verbatim(provider: Provider, form: Form) -> bool:
     """Whether the provider itself speaks the form, so that nothing has to be translated."""
-    return provider.speaks(form.name) if form is MESSAGES else provider.verbatim
+    return provider.speaks(form.name) and (form is MESSAGES or provider.verbatim)
 
 
 def _params(candidate: _Candidate, extra: Mapping[str, Any]) -> dict[str, Any]:

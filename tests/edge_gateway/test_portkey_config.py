@@ -189,6 +189,25 @@ def test_hosted_portkey_takes_virtual_keys_catalogue_slugs_and_saved_configurati
     assert json.loads(made.body)["model"] == "gpt-5.2"
 
 
+def test_hosted_portkey_translates_a_form_for_those_that_do_not_speak_it():
+    hosted, keys = Hosted(Features()), {**KEYS, "MISTRAL_API_KEY": "k-m"}
+    made, _ = make("mistral/codestral-latest", form=RESPONSES, emitter=hosted, keys=keys)
+    assert made.route == "/responses"
+    made, _ = make("openai/gpt-5.2", "mistral/codestral-latest", form=RESPONSES, emitter=hosted, keys=keys)
+    assert (made.route, len(made.models)) == ("/responses", 2)
+    assert make("openai/gpt-5.2", form=RESPONSES, emitter=hosted, keys=keys)[0].route == "/proxy/responses"
+
+
+@pytest.mark.parametrize("kept", [{"virtual_key": "deepseek-1a2b", "key": ""}, {"slug": "@deepseek-prod", "key": ""}])
+def test_a_provider_whose_key_hosted_portkey_keeps_is_asked_in_anthropics_form_through_it(kept):
+    entries = {**ENTRIES, "deepseek": ENTRIES["deepseek"].model_copy(update=kept)}
+    made, config = make("deepseek/x", form=MESSAGES, emitter=Hosted(Features()), entries=entries)
+    (target,) = config["targets"]
+    assert made.route == "/messages"
+    assert target.get("virtual_key", target.get("provider")) in kept.values()
+    assert "custom_host" not in target
+
+
 def test_without_hosted_portkey_what_only_it_holds_is_not_offered():
     entries = {
         "team": ProviderEntry(slug="openai", virtual_key="openai-team-1a2b"),
