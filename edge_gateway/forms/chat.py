@@ -85,6 +85,8 @@ def read_plain(body: bytes) -> tuple[Usage, Said] | None:
     if chunk.choices is None:
         return None
     said = [_said(choice, choice.message) for choice in chunk.choices]
+    if error_of(chunk.error) and not any(one.anything for one in said):
+        return None
     text = next((one.text for one in said if one.text), "")
     return read_usage(chunk.usage) or Usage(), Said(text, any(one.anything for one in said))
 

@@ -69,6 +69,8 @@ def read_plain(body: bytes) -> tuple[Usage, Said] | None:
     if chunk.choices is None:
         return None
     text = next((choice.text for choice in chunk.choices if choice.text), "")
+    if error_of(chunk.error) and not text:
+        return None
     return read_usage(chunk.usage) or Usage(), Said(text, bool(text))
 
 

@@ -93,6 +93,31 @@ def test_what_is_no_answer_is_not_taken_for_one(form, body):
 
 
 @pytest.mark.parametrize(
+    ("form", "body"),
+    [
+        (CHAT, b'{"choices":[],"error":{"message":"overloaded"}}'),
+        (CHAT, b'{"choices":[{"index":0,"message":{"role":"assistant","content":""}}],"error":{"message":"x"}}'),
+        (COMPLETIONS, b'{"choices":[],"error":{"message":"overloaded"}}'),
+        (RESPONSES, b'{"output":[],"error":{"message":"overloaded"}}'),
+    ],
+)
+def test_an_error_with_room_for_an_answer_is_not_taken_for_one(form, body):
+    assert form.read_plain(body) is None
+
+
+def test_an_item_that_only_its_provider_knows_hides_neither_a_responses_end_nor_its_words():
+    items = (
+        b'[{"type":"odd","content":"as it likes"},{"type":"message","content":[{"type":"output_text","text":"hi"}]}]'
+    )
+    found = RESPONSES.read_plain(b'{"output":' + items + b"}")
+    assert found is not None
+    assert found[1] == Said("hi", True)
+    observer = StreamObserver(RESPONSES.read_event)
+    observer.feed(b'data: {"type":"response.completed","response":{"output":' + items + b"}}\n\n")
+    assert observer.finished
+
+
+@pytest.mark.parametrize(
     ("form", "event"),
     [
         (CHAT, b'{"error":{"message":"x"}}'),
