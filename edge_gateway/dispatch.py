@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from edge_gateway import errors
 from edge_gateway.adaptations import Adaptations, Asked
+from edge_gateway.call import header_value
 from edge_gateway.circuits import Circuits
 from edge_gateway.errors import GatewayError
 from edge_gateway.event_stream import Said, StreamObserver, Usage
@@ -188,7 +189,7 @@ class Dispatcher:
     async def _refused(self, made: Plan, position: int, upstream: Upstream) -> _Failure:
         raw = await _error_body(upstream)
         served = made.models[position]
-        retry_after = upstream.header("retry-after")
+        retry_after = header_value(upstream.header("retry-after"))
         error = errors.from_upstream(upstream.status, raw, served, retry_after or None)
         if upstream.status not in FAILOVER_STATUSES:
             return _Failure(error, position + 1, final=True)

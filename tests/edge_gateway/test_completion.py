@@ -551,3 +551,11 @@ async def test_a_failed_request_is_one_line_in_the_log(http, system):
     wanted = headers["x-request-id"]
     await asyncio.to_thread(wait_until, lambda: wanted in system.edge.text(), "the log line")
     assert len([line for line in system.edge.text().splitlines() if wanted in line]) == 1
+
+
+async def test_a_retry_after_in_odd_letters_is_no_fault_of_ours(http, system):
+    odd = fake.refuse(429, "slow down", retry_after="bald \u2603")
+    system.provider.script |= {"first": odd, "second": odd}
+    status, headers, _ = await ask(http, system)
+    assert status == 429
+    assert headers["retry-after"].startswith("bald")
