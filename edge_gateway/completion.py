@@ -155,7 +155,7 @@ class Completion:
             return await self._deliver(call, asked, delivery)
         except asyncio.CancelledError:
             # The client left before the first byte, so nothing relayed tells of it.
-            delivery.tell("interrupted", Usage())
+            delivery.left()
             raise
         except NotServed as failed:
             delivery.served = failed.served or delivery.served
@@ -238,4 +238,6 @@ def _abandon(answer: Answer, delivery: Delivery) -> None:
     """The client left before a byte was relayed, so the stream never ran."""
     if not delivery.ended:
         answer.upstream.close()
-        delivery.finished("interrupted", Usage(), 0, answer.said)
+        seen = answer.opening.observer.usage if answer.opening else answer.usage
+        usage = seen if seen.input_tokens else Usage(delivery.input_tokens, estimated=True)
+        delivery.finished("interrupted", usage, 0, answer.said)

@@ -52,19 +52,27 @@ class Delivery:
         self.recording = None
 
     def finished(self, outcome: str, usage: Usage, first_byte: float, said: Said) -> None:
-        """The delivery has ended."""
-        self.ended = True
+        """The delivery has ended; the first word counts."""
+        if self.ended:
+            return
         if self.recognised is not None:
             text = self.recognised.request.begun + said.text
             self.conversations.ended(self.recognised.exchange, self.served, outcome, text, said=said.anything)
-        if said.text and not (usage.input_tokens or usage.output_tokens):
+        if said.anything and not (usage.input_tokens or usage.output_tokens):
             # Aider does not ask streams for their usage.
             usage = Usage(self.input_tokens, chat_request.tokens_of(said.text), estimated=True)
         kept = self._kept(said) if outcome == "completed" else None
         self.tell(outcome, usage, first_byte, kept)
 
+    def left(self) -> None:
+        """The client left before the first byte; what a model has read by then is paid for."""
+        self.tell("interrupted", Usage(self.input_tokens, estimated=True))
+
     def tell(self, outcome: str, usage: Usage, first_byte: float = 0.0, kept: Keep | None = None) -> None:
-        """Tell of a delivery that has ended, well or not."""
+        """Tell of a delivery that has ended, well or not; the first word counts."""
+        if self.ended:
+            return
+        self.ended = True
         ended = Delivered(self.decision, self.served, outcome, usage, self.adaptations)
         self.outcomes.delivered(self.call, ended, first_byte, self.settle, kept)
 

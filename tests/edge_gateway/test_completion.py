@@ -323,6 +323,8 @@ async def test_a_client_that_leaves_before_the_first_byte_is_told_of_as_interrup
     await asyncio.to_thread(wait_until, lambda: bool(told()), "the log line", 10)
     (line,) = told()
     assert line["outcome"] == "interrupted"
+    # The provider has been given the prompt, and asks for its price.
+    assert (line["input_tokens"] > 0, line["tokens_estimated"]) == (True, True)
     request = pb.ExplainDecisionRequest(decision_id=line["decision_id"])
 
     def reported() -> list[str]:
@@ -559,3 +561,24 @@ async def test_a_retry_after_in_odd_letters_is_no_fault_of_ours(http, system):
     status, headers, _ = await ask(http, system)
     assert status == 429
     assert headers["retry-after"].startswith("bald")
+
+
+async def test_a_stream_of_nothing_but_a_tools_call_is_counted_though_nobody_asked_for_its_usage(http, system):
+    call_of_a_tool = b'{"tool_calls":[{"index":0,"id":"t1","function":{"name":"edit","arguments":"{}"}}]}'
+    events = [
+        b'data: {"choices":[{"index":0,"delta":' + call_of_a_tool + b',"finish_reason":"tool_calls"}]}\n\n',
+        b"data: [DONE]\n\n",
+    ]
+
+    async def behave(request, body):
+        return await fake.stream(request, events)
+
+    system.provider.script["first"] = behave
+    _, headers, _ = await ask(http, system, stream=True)
+
+    def told() -> list[dict]:
+        told = log_events(system.edge, "completion")
+        return [line for line in told if line["request_id"] == headers["x-request-id"]]
+
+    await asyncio.to_thread(wait_until, lambda: bool(told()), "the log line", 10)
+    assert (told()[0]["input_tokens"] > 0, told()[0]["tokens_estimated"]) == (True, True)
