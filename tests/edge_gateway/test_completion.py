@@ -575,10 +575,28 @@ async def test_a_stream_of_nothing_but_a_tools_call_is_counted_though_nobody_ask
 
     system.provider.script["first"] = behave
     _, headers, _ = await ask(http, system, stream=True)
+    line = await logged(system, headers["x-request-id"])
+    assert (line["input_tokens"] > 0, line["tokens_estimated"]) == (True, True)
 
-    def told() -> list[dict]:
-        told = log_events(system.edge, "completion")
-        return [line for line in told if line["request_id"] == headers["x-request-id"]]
 
-    await asyncio.to_thread(wait_until, lambda: bool(told()), "the log line", 10)
-    assert (told()[0]["input_tokens"] > 0, told()[0]["tokens_estimated"]) == (True, True)
+async def test_what_was_written_before_a_stream_broke_off_is_counted_though_its_count_never_came(http, system):
+    text = b"word " * 700
+    event = b'data: {"choices":[{"index":0,"delta":{"content":"%s"}}],"usage":{"prompt_tokens":9,"completion_tokens":1}}\n\n'
+
+    async def behave(request, body):
+        return await fake.stream(request, [event % text])
+
+    system.provider.script["first"] = behave
+    _, headers, _ = await ask(http, system, stream=True)
+    line = await logged(system, headers["x-request-id"])
+    assert (line["outcome"], line["input_tokens"], line["output_tokens"]) == ("provider_failed", 9, 1000)
+
+
+async def logged(system: System, request_id: str) -> dict:
+    """The log line of a request that has ended."""
+
+    def found() -> list[dict]:
+        return [line for line in log_events(system.edge, "completion") if line["request_id"] == request_id]
+
+    await asyncio.to_thread(wait_until, lambda: bool(found()), "the log line", 10)
+    return found()[0]
