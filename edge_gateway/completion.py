@@ -23,7 +23,7 @@ from edge_gateway.dispatch import Answer, Dispatcher, NotServed, Order
 from edge_gateway.event_stream import Usage
 from edge_gateway.forms import CHAT, Form
 from edge_gateway.outcomes import Outcomes, Settle
-from edge_gateway.portkey_headers import portkey_said
+from edge_gateway.portkey_headers import portkey_said, versions_of
 from edge_gateway.routing import Routing
 
 # How often the client's SDK has sent the request before.
@@ -91,9 +91,9 @@ class Completion:
         wish = wish_of(call.request_headers)
         caller = conversations.caller(call.request_headers, call.peer)
         takes = self._answers.takes(request, wish)
-        asked = _Asked(
-            form, request, key, understanding, recognised, key_of(caller, form.path, call.body) if takes else b""
-        )
+        versions = versions_of(call.request_headers)
+        kept_under = key_of(caller, form.path, versions, call.body) if takes else b""
+        asked = _Asked(form, request, key, understanding, recognised, kept_under)
         try:
             kept = await self._answers.find(asked.kept_under) if takes and wish is Wish.NONE else None
             return self._again(call, asked, kept) if kept else await self._answer(call, asked)

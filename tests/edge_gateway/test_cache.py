@@ -96,6 +96,14 @@ async def test_a_request_that_differs_in_one_byte_is_another(http, house):
     assert house.asked() == 3
 
 
+async def test_a_request_for_another_version_of_the_api_is_another(http, house):
+    for headers in ({}, {"anthropic-beta": "context-1m"}, {"anthropic-version": "2023-06-01"}):
+        _, told, _ = await house.ask(http, headers)
+        assert told["cache-status"] == "edge_gateway; fwd=miss"
+    _, told, _ = await house.ask(http, {"anthropic-beta": "context-1m"})
+    assert told["cache-status"] == "edge_gateway; hit"
+
+
 async def test_a_request_that_does_not_want_the_same_again_is_never_answered_from_the_cache(http, house):
     for _ in range(2):
         _, headers, _ = await house.ask(http, temperature=0.7)
