@@ -73,6 +73,21 @@ def test_a_stream_of_several_answers_is_not_complete_before_the_last_of_them_has
     assert observer.over
 
 
+@pytest.mark.parametrize(
+    ("fields", "answers"),
+    [
+        ({"prompt": "a"}, 1),
+        ({"prompt": ["a", "b"], "n": 3}, 6),
+        ({"prompt": "a", "n": 2, "best_of": 5}, 5),
+        ({"prompt": [1, 2, 3]}, 1),
+        ({"prompt": [[1, 2], [3]]}, 2),
+        ({"prompt": [], "n": "x"}, 1),
+    ],
+)
+def test_a_completion_counts_all_the_texts_that_are_written_for_it(fields, answers):
+    assert COMPLETIONS.parse(json.dumps({"model": "m", **fields}).encode()).answers == answers
+
+
 @pytest.mark.parametrize("name", PLAINS)
 def test_a_plain_answer_is_read(name):
     form, body, said, usage = PLAINS[name]
