@@ -9,6 +9,9 @@ from typing import Any, Protocol
 from edge_gateway.forms import CHAT, MESSAGES, RESPONSES
 from edge_gateway.providers import CATALOGUE, Deployment, Provider
 
+# A failed connection is Portkey's 500, its time-out a 408: both must be named to fail over on them. 520 to 524 are said by
+# what stands before a provider (Cloudflare), 529 by Anthropic when it is overloaded.
+FAILOVER_STATUSES = (408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529)
 # Portkey reads at most 16 KB of headers; the rest is for the others.
 LONGEST_CONFIG = 12_000
 # Anthropic's form at a provider of another name is spoken to as Anthropic is.
@@ -136,6 +139,6 @@ def _balanced(own: Sequence[Mapping[str, Any]], deployments: Sequence[Deployment
     branches = []
     for at, deployment in enumerate(deployments):
         turned = [*own[at:], *own[:at]]
-        branch = {"strategy": {"mode": "fallback", "on_status_codes": [408, 429, 500, 502, 503, 504, 529]}}
+        branch = {"strategy": {"mode": "fallback", "on_status_codes": list(FAILOVER_STATUSES)}}
         branches.append({**branch, "targets": turned, "weight": deployment.weight})
     return {"strategy": {"mode": "loadbalance"}, "targets": branches}

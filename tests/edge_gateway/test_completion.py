@@ -75,7 +75,7 @@ async def test_the_client_key_and_portkey_headers_never_reach_the_provider(http,
     assert not [name for name in seen if name.startswith("x-portkey")]
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 529])
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 520, 524, 529])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_provider_that_fails_before_its_first_byte_is_followed_by_the_next_in_the_ranking(
     http, system, status, stream

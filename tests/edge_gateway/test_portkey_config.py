@@ -39,7 +39,7 @@ def make(*ranking, form=CHAT, emitter=None, keys=KEYS, entries=ENTRIES, bounds=N
 def test_the_ranking_becomes_a_fallback_chain_in_its_order():
     made, config = make("openai/gpt-5.2", "deepseek/deepseek-v4-pro")
     assert config["strategy"]["mode"] == "fallback"
-    assert {408, 429, 500, 502, 503, 504, 529} == set(config["strategy"]["on_status_codes"])
+    assert {408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529} == set(config["strategy"]["on_status_codes"])
     assert [target["override_params"]["model"] for target in config["targets"]] == ["gpt-5.2", "deepseek-v4-pro"]
     assert [target["api_key"] for target in config["targets"]] == ["k-o", "k-d"]
     assert [target["request_timeout"] for target in config["targets"]] == [60_000, 60_000]
