@@ -68,7 +68,8 @@ class Circuits:
         now = self._now()
         circuit = self._circuits.setdefault(model, _Circuit())
         circuit.failures += 1
-        if circuit.failures >= self._failures:
+        # Requests that were under way when it was left alone fail late, and say nothing new.
+        if circuit.failures >= self._failures and now >= circuit.until:
             circuit.pause = min(LONGEST, circuit.pause * 2 or SHORTEST)
             circuit.until = now + circuit.pause
         if patience > 0:

@@ -71,6 +71,14 @@ def test_a_failed_look_doubles_the_pause_up_to_its_limit_and_success_ends_it(cir
     assert circuits.wait(["a"]) == 0
 
 
+def test_requests_that_fail_at_once_have_a_model_left_alone_for_no_longer_than_one_after_the_other(circuits, clock):
+    for _ in range(50):
+        circuits.failed("a")
+    assert circuits.wait(["a"]) == SHORTEST
+    clock.now += SHORTEST
+    assert circuits.closed(["a"]) == ("a",)
+
+
 def test_a_success_between_failures_keeps_a_model(circuits):
     for _ in range(5):
         circuits.failed("a")
