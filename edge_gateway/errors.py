@@ -16,6 +16,8 @@ TOO_MANY, UNAVAILABLE, GATEWAY_TIMEOUT = 429, 503, 504
 MESSAGE_LIMIT = 1000
 # Anthropic's words for too much input; clients know OpenAI's.
 _TOO_LONG = re.compile(r"prompt is too long: (\d{1,12}) tokens > (\d{1,12})")
+# What is a code, and no sentence, address or key in its place.
+_CODE = re.compile(r"[A-Za-z0-9_.]{1,64}")
 # Portkey's words that a guardrail objected: it denied the request, or let it pass and says so.
 GUARDRAIL_DENIED, GUARDRAIL_OBJECTED = 446, 246
 # An upstream's refusal that no retry mends, whatever its status.
@@ -200,5 +202,5 @@ def _upstream_message(raw: bytes) -> tuple[str, str]:
     if isinstance(error, dict):
         message = error.get("message") or error.get("detail") or "it gave an error without a message"
         code = error.get("code")
-        return scrub(str(message)), str(code) if isinstance(code, str) else ""
+        return scrub(str(message)), code if isinstance(code, str) and _CODE.fullmatch(code) else ""
     return scrub(str(error)) or "it gave an empty error", ""

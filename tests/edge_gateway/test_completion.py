@@ -600,3 +600,13 @@ async def logged(system: System, request_id: str) -> dict:
 
     await asyncio.to_thread(wait_until, lambda: bool(found()), "the log line", 10)
     return found()[0]
+
+
+async def test_a_code_that_is_none_is_not_passed_on(http, system):
+    async def behave(request, body):
+        error = {"message": "no", "type": "server_error", "code": "see https://evil.example/ " + "x" * 9000}
+        return web.json_response({"error": error}, status=400)
+
+    system.provider.script["first"] = behave
+    status, _, body = await ask(http, system)
+    assert (status, json.loads(body)["error"]["code"]) == (400, "upstream_refused")
