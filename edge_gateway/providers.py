@@ -40,7 +40,7 @@ class ProviderEntry(BaseModel):
     stand_in: bool = False
     default_max_tokens: int | None = None
     loses: tuple[str, ...] = ()
-    deployments: tuple[DeploymentEntry, ...] = ()
+    deployments: tuple[DeploymentEntry, ...] = Field(default=(), max_length=16)
 
 
 @dataclass(frozen=True, slots=True)

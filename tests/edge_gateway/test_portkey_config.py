@@ -109,6 +109,16 @@ def test_the_longest_chain_fits_portkeys_header_limit():
     assert made.models
 
 
+@pytest.mark.parametrize("count", [7, 16])
+def test_many_deployments_with_long_keys_leave_room_for_other_models(count):
+    several = [{"key": f"KEY_{number}"} for number in range(count)]
+    entries = {**ENTRIES, "openai": ProviderEntry(**{**ENTRIES["openai"].model_dump(), "deployments": several})}
+    keys = {**KEYS, **{f"KEY_{number}": "x" * 164 for number in range(count)}}
+    made, config = make("openai/gpt-5.2", "deepseek/x", entries=entries, keys=keys)
+    assert made.models == ("openai/gpt-5.2", "deepseek/x")
+    assert [len(branch["targets"]) for branch in config["targets"][0]["targets"]] == [2] * count
+
+
 def test_of_several_deployments_one_is_drawn_by_weight_and_the_others_follow_it():
     several = [
         {"key": "FIRST", "weight": 3},
