@@ -123,7 +123,7 @@ def adapted_body(raw: bytes, adaptations: Sequence[Adaptation], stable: int) -> 
     if not drops and not edits:
         return raw, [dict(one.adds) for one in adaptations]
     members = prompt_messages.members(raw)
-    values = prompt_messages.values(members, drops)
+    values = prompt_messages.values(members, {name for one in adaptations for name in drops - one.drops})
     params = [{**{name: values[name] for name in sorted(drops - one.drops)}, **one.adds} for one in adaptations]
     kept = {name: value for name, value in members.items() if name not in drops}
     if edits:

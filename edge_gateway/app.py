@@ -157,8 +157,12 @@ async def _http_error(request: Request, error: Exception) -> Response:
     text += "/v1/completions and /v1/embeddings, and GET /v1/models."
     kind = GatewayError(status, "invalid_request_error", "not_found" if status == NOT_FOUND else "not_allowed", text)
     headers = dict(getattr(error, "headers", None) or {})
-    body = MESSAGES.error_body(kind) if MESSAGES.path in request.url.path else kind.body()
-    return Response(body, status, headers, "application/json")
+    return Response(_told(request, kind), status, headers, "application/json")
+
+
+def _told(request: Request, error: GatewayError) -> bytes:
+    """The error in the form whose path was asked for."""
+    return MESSAGES.error_body(error) if MESSAGES.path in request.url.path else error.body()
 
 
 async def _gateway_error(request: Request, error: Exception) -> Response:
@@ -170,7 +174,7 @@ async def _bug(request: Request, error: Exception) -> Response:
     """A fault of ours: said as such, in a form that clients can read; the traceback goes to the log alone."""
     text = "The gateway made a mistake of its own. Try again; if it stays so, its log has the details."
     answer = GatewayError(SERVER_ERROR, "server_error", "internal_error", text)
-    return Response(answer.body(), SERVER_ERROR, media_type="application/json")
+    return Response(_told(request, answer), SERVER_ERROR, media_type="application/json")
 
 
 def _keys(settings: Settings) -> Keys | None:

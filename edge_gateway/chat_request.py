@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -129,9 +129,19 @@ def read(raw: bytes, kind: type[Body], wanted: str) -> tuple[Body, frozenset[str
         raise invalid_request(f"The request body is not JSON. Send a JSON object with {wanted}.") from None
 
 
+def is_image(part: Mapping[str, Any]) -> bool:
+    """Whether a part of a message, as it was sent, is an image."""
+    kind = part.get("type")
+    return isinstance(kind, str) and kind in IMAGES
+
+
 def tools_characters(raw: bytes) -> int:
     """The length of the tools of a body that has been read, as they were sent, blanks included."""
-    return sum(len(memoryview(tool)) for tool in _tools.decode(raw).tools)
+    try:
+        return sum(len(memoryview(tool)) for tool in _tools.decode(raw).tools)
+    except msgspec.ValidationError:
+        # The last of several members of one name counts; the ones before it may be anything.
+        return len(raw)
 
 
 def tokens_of(text: str) -> int:

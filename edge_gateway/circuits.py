@@ -42,11 +42,17 @@ class Circuits:
         self.on_rest: Callable[[str, float], None] = lambda _model, _seconds: None
 
     def closed(self, models: Sequence[str]) -> tuple[str, ...]:
-        """Those that may be tried now, in their order; one that was left alone may be looked at by one request at a time."""
+        """Those that may be tried now, in their order; one that was left alone only where nobody is looking at it."""
         if not self._circuits:
             return tuple(models)
         now = self._now()
         return tuple(model for model in models if self._may_be_tried(model, now))
+
+    def tried(self, model: str) -> None:
+        """A request goes to this model: whoever comes while it looks at one that was left alone goes elsewhere."""
+        circuit = self._circuits.get(model)
+        if circuit is not None and circuit.until:
+            circuit.probed = self._now()
 
     def wait(self, models: Sequence[str]) -> float:
         """Seconds until the first of these may be tried again."""
@@ -64,13 +70,15 @@ class Circuits:
         now = self._now()
         circuit = self._circuits.setdefault(model, _Circuit())
         circuit.failures += 1
-        if circuit.failures >= self._failures:
+        before = circuit.until
+        # Requests that were under way when it was left alone fail late, and say nothing new.
+        if circuit.failures >= self._failures and now >= circuit.until:
             circuit.pause = min(LONGEST, circuit.pause * 2 or SHORTEST)
             circuit.until = now + circuit.pause
         if patience > 0:
             circuit.until = max(circuit.until, now + min(patience, MOST_PATIENCE))
         circuit.probed = 0.0
-        if circuit.until > now:
+        if circuit.until > max(now, before):
             self.on_rest(model, circuit.until - now)
         if len(self._circuits) > self._most:
             del self._circuits[next(iter(self._circuits))]
@@ -88,14 +96,9 @@ class Circuits:
 
     def spent(self, attempts: int) -> None:
         """A request took so many attempts beyond its first."""
-        self._budget -= attempts
+        # A burst may pass it before the first of its failures is known; that is not held against the next for ever.
+        self._budget = max(-AT_ONCE, self._budget - attempts)
 
     def _may_be_tried(self, model: str, now: float) -> bool:
         circuit = self._circuits.get(model)
-        if circuit is None or not circuit.until:
-            return True
-        if now < circuit.until or now - circuit.probed < SHORTEST:
-            return False
-        # A look: whoever comes while it lasts goes elsewhere.
-        circuit.probed = now
-        return True
+        return circuit is None or not circuit.until or (now >= circuit.until and now - circuit.probed >= SHORTEST)

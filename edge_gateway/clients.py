@@ -17,6 +17,8 @@ from edge_gateway.routing import Asker
 
 # More than any provider counts for one.
 TOKENS_OF_LARGE_IMAGE = 8_000
+# More than any model writes; a client may name a number that is none in money, nor in Redis.
+MOST_TOKENS = 2**40
 
 
 class Clients:
@@ -55,7 +57,7 @@ class Clients:
         if key.limits.budgeted and not models:
             raise errors.unknown_model(request.model, list(offer.profiles))
         facts = offer.models
-        output = pricing.most_output(models, facts, request.output_tokens) * request.answers
+        output = min(pricing.most_output(models, facts, request.output_tokens) * request.answers, MOST_TOKENS)
         # No token is shorter than a byte.
         tokens = max(body_bytes, request.input_tokens) + request.images * TOKENS_OF_LARGE_IMAGE
         priced = [model for model in models if model in facts] if len(models) > 1 else models

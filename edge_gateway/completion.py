@@ -23,7 +23,7 @@ from edge_gateway.dispatch import Answer, Dispatcher, NotServed, Order
 from edge_gateway.event_stream import Usage
 from edge_gateway.forms import CHAT, Form
 from edge_gateway.outcomes import Outcomes, Settle
-from edge_gateway.portkey_headers import portkey_said
+from edge_gateway.portkey_headers import portkey_said, versions_of
 from edge_gateway.routing import Routing
 
 # How often the client's SDK has sent the request before.
@@ -91,9 +91,9 @@ class Completion:
         wish = wish_of(call.request_headers)
         caller = conversations.caller(call.request_headers, call.peer)
         takes = self._answers.takes(request, wish)
-        asked = _Asked(
-            form, request, key, understanding, recognised, key_of(caller, form.path, call.body) if takes else b""
-        )
+        versions = versions_of(call.request_headers)
+        kept_under = key_of(caller, form.path, versions, call.body) if takes else b""
+        asked = _Asked(form, request, key, understanding, recognised, kept_under)
         try:
             kept = await self._answers.find(asked.kept_under) if takes and wish is Wish.NONE else None
             return self._again(call, asked, kept) if kept else await self._answer(call, asked)
@@ -155,7 +155,7 @@ class Completion:
             return await self._deliver(call, asked, delivery)
         except asyncio.CancelledError:
             # The client left before the first byte, so nothing relayed tells of it.
-            delivery.tell("interrupted", Usage())
+            delivery.left()
             raise
         except NotServed as failed:
             delivery.served = failed.served or delivery.served
@@ -165,6 +165,10 @@ class Completion:
             blameless = not failed.served or failed.error.status in _FINAL
             delivery.tell("refused" if blameless else "provider_failed", Usage())
             raise failed.error from None
+        except Exception:
+            # No plan can be made for the request, or the fault is ours: what was let in is given back all the same.
+            delivery.tell("refused", Usage())
+            raise
 
     async def _decide(self, call: Call, asked: _Asked, question: Question) -> Decision:
         call.profile = question.profile
@@ -236,4 +240,6 @@ def _abandon(answer: Answer, delivery: Delivery) -> None:
     """The client left before a byte was relayed, so the stream never ran."""
     if not delivery.ended:
         answer.upstream.close()
-        delivery.finished("interrupted", Usage(), 0, answer.said)
+        seen = answer.opening.observer.usage if answer.opening else answer.usage
+        usage = seen if seen.input_tokens else Usage(delivery.input_tokens, estimated=True)
+        delivery.finished("interrupted", usage, 0, answer.said)

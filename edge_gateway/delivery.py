@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_gateway import chat_request
 from edge_gateway.cache import Kept, Recording
@@ -47,22 +47,43 @@ class Delivery:
             text = self.recognised.request.begun + said.text
             self.conversations.heard(self.recognised.exchange, self.served, text, said=said.anything)
 
+    def cut(self) -> None:
+        """Some bytes are missing at the end, so it is not to be given again."""
+        self.recording = None
+
     def finished(self, outcome: str, usage: Usage, first_byte: float, said: Said) -> None:
-        """The delivery has ended."""
-        self.ended = True
+        """The delivery has ended; the first word counts."""
+        if self.ended:
+            return
         if self.recognised is not None:
             text = self.recognised.request.begun + said.text
             self.conversations.ended(self.recognised.exchange, self.served, outcome, text, said=said.anything)
-        if said.text and not (usage.input_tokens or usage.output_tokens):
-            # Aider does not ask streams for their usage.
-            usage = Usage(self.input_tokens, chat_request.tokens_of(said.text), estimated=True)
+        usage = self._used(outcome, usage, said)
         kept = self._kept(said) if outcome == "completed" else None
         self.tell(outcome, usage, first_byte, kept)
 
+    def left(self) -> None:
+        """The client left before the first byte; what a model has read by then is paid for."""
+        self.tell("interrupted", Usage(self.input_tokens, estimated=True))
+
     def tell(self, outcome: str, usage: Usage, first_byte: float = 0.0, kept: Keep | None = None) -> None:
-        """Tell of a delivery that has ended, well or not."""
+        """Tell of a delivery that has ended, well or not; the first word counts."""
+        if self.ended:
+            return
+        self.ended = True
         ended = Delivered(self.decision, self.served, outcome, usage, self.adaptations)
         self.outcomes.delivered(self.call, ended, first_byte, self.settle, kept)
+
+    def _used(self, outcome: str, usage: Usage, said: Said) -> Usage:
+        """What the provider counted, else an estimate."""
+        written = chat_request.tokens_of(said.text)
+        if said.anything and not (usage.input_tokens or usage.output_tokens):
+            # Aider does not ask streams for their usage.
+            return Usage(self.input_tokens, written, estimated=True)
+        if outcome != "completed" and written > usage.output_tokens:
+            # Anthropic counts the input at the beginning, and the output at an end that never came.
+            return replace(usage, output_tokens=written, estimated=True)
+        return usage
 
     def _kept(self, said: Said) -> Keep | None:
         body = self.recording.whole() if self.recording is not None else None

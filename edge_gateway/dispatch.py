@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from edge_gateway import errors
 from edge_gateway.adaptations import Adaptations, Asked
+from edge_gateway.call import header_value
 from edge_gateway.circuits import Circuits
 from edge_gateway.errors import GatewayError
 from edge_gateway.event_stream import Said, StreamObserver, Usage
@@ -21,6 +22,8 @@ from edge_gateway.relay import EVENT_STREAM, JSON
 # Portkey says 246 when a guardrail objected and let the answer pass.
 OK = range(200, 300)
 LARGEST_ERROR_BODY = 64 * 1024
+# Two thousand long embeddings are about half of it.
+LARGEST_ANSWER = 128 * 1024 * 1024
 LAST_USED, TRIED_AGAIN = "x-portkey-last-used-option-index", "x-portkey-retry-attempt-count"
 
 
@@ -134,12 +137,15 @@ class Dispatcher:
     async def _try(self, order: Order, made: Plan) -> Answer:
         """One config's answer; _Failure when it brings none."""
         wait = self._patience(order, made)
+        # The others of its config are tried only if it fails.
+        self._circuits.tried(made.models[0])
         began = time.monotonic()
         try:
             upstream = await self._portkey.send(made, order.said, wait, order.deadline)
         except GatewayError as error:
-            # Portkey itself did not answer: nothing is known of the models, and nobody else to ask.
-            raise _Failure(error, len(made.models), final=True) from None
+            # Portkey itself did not answer, and there is nobody else to ask; one that cannot be reached has asked no model.
+            asked = 0 if error.code == errors.UNREACHABLE else len(made.models)
+            raise _Failure(error, asked, final=True) from None
         position = made.position(upstream.header(LAST_USED))
         served = made.models[position]
         self._note_attempts(made, position, upstream)
@@ -148,7 +154,9 @@ class Dispatcher:
         try:
             answer = await self._open(order, made, served, upstream, began)
         except _Failure as failure:
-            self._circuits.failed(served)
+            if not failure.final:
+                # A request that the provider finds wrong says nothing against the model.
+                self._circuits.failed(served)
             upstream.close()
             raise _Failure(failure.error, position + 1, final=failure.final) from None
         except BaseException:
@@ -165,18 +173,20 @@ class Dispatcher:
             what = upstream.content_type or "an unnamed media type"
             raise _Failure(errors.bad_upstream_response(what), 1, final=False)
         if order.asked.request.stream:
-            observer = StreamObserver(order.form.read_event)
+            observer = StreamObserver(order.form.read_event, order.asked.request.answers)
             try:
                 opening = await wait_for_opening(upstream, observer, began + self._limits.first_token)
             except NotBegun as failed:
                 raise _begun_badly(failed, served, self._limits.first_token) from None
             return Answer(served, rules, upstream, opening=opening)
         try:
-            body = await upstream.read()
+            body = await upstream.read(LARGEST_ANSWER, began + self._limits.answer)
         except (BrokenOff, Stalled):
             raise _Failure(errors.stream_truncated(served), 1, final=False) from None
-        found = order.form.read_plain(body)
         upstream.close()
+        found = order.form.read_plain(body) if len(body) < LARGEST_ANSWER else None
+        if len(body) >= LARGEST_ANSWER:
+            raise _Failure(errors.bad_upstream_response(f"more than {LARGEST_ANSWER >> 20} MiB"), 1, final=False)
         if found is None:
             raise _Failure(errors.bad_upstream_response("JSON that is no answer"), 1, final=False)
         return Answer(served, rules, upstream, body=body, usage=found[0], said=found[1])
@@ -184,7 +194,7 @@ class Dispatcher:
     async def _refused(self, made: Plan, position: int, upstream: Upstream) -> _Failure:
         raw = await _error_body(upstream)
         served = made.models[position]
-        retry_after = upstream.header("retry-after")
+        retry_after = header_value(upstream.header("retry-after"))
         error = errors.from_upstream(upstream.status, raw, served, retry_after or None)
         if upstream.status not in FAILOVER_STATUSES:
             return _Failure(error, position + 1, final=True)

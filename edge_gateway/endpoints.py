@@ -77,16 +77,11 @@ async def chat_completions_after_query(request: Request) -> Response:
     return await _complete(request, CHAT, fields.get("session", [""])[0])
 
 
-@surface.get("/v1/models")
-@surface.get("/models")
-@surface.get("/s/{session}/v1/models")
 async def models(request: Request) -> Response:
     """The profiles, and the models that can be asked for by name."""
     return JSONResponse({"object": "list", "data": _listed(request)})
 
 
-@surface.get("/v1/models/{name:path}")
-@surface.get("/models/{name:path}")
 async def model(request: Request, name: str) -> Response:
     """One of them."""
     found = next((entry for entry in _listed(request) if entry["id"] == name), None)
@@ -94,6 +89,11 @@ async def model(request: Request, name: str) -> Response:
         routing: Routing = request.app.state.routing
         raise unknown_model(name, routing.profiles())
     return JSONResponse(found)
+
+
+for _base in BASES:
+    surface.add_api_route(f"{_base}/models", models, methods=["GET"], response_model=None)
+    surface.add_api_route(f"{_base}/models/{{name:path}}", model, methods=["GET"], response_model=None)
 
 
 @surface.get("/healthz")

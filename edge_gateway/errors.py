@@ -14,8 +14,12 @@ from collections.abc import Mapping, Sequence
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 400, 401, 403, 404
 TOO_MANY, UNAVAILABLE, GATEWAY_TIMEOUT = 429, 503, 504
 MESSAGE_LIMIT = 1000
+# The code of an error that no model has been asked for.
+UNREACHABLE = "upstream_unavailable"
 # Anthropic's words for too much input; clients know OpenAI's.
 _TOO_LONG = re.compile(r"prompt is too long: (\d{1,12}) tokens > (\d{1,12})")
+# What is a code, and no sentence, address or key in its place.
+_CODE = re.compile(r"[A-Za-z0-9_.]{1,64}")
 # Portkey's words that a guardrail objected: it denied the request, or let it pass and says so.
 GUARDRAIL_DENIED, GUARDRAIL_OBJECTED = 446, 246
 # The open-source gateway's words, as text or within JSON, when it could not get through to a model's server.
@@ -123,7 +127,7 @@ def all_resting(seconds: float) -> GatewayError:
 def upstream_unreachable() -> GatewayError:
     """Portkey itself cannot be reached."""
     text = "The model gateway (Portkey) cannot be reached. Try again; if it stays so, check that it runs (PORTKEY_BASE_URL)."
-    return GatewayError(UNAVAILABLE, "service_unavailable", "upstream_unavailable", text, headers={"retry-after": "1"})
+    return GatewayError(UNAVAILABLE, "service_unavailable", UNREACHABLE, text, headers={"retry-after": "1"})
 
 
 def upstream_timeout(seconds: float) -> GatewayError:
@@ -214,5 +218,5 @@ def _upstream_message(raw: bytes) -> tuple[str, str]:
         unsaid = "it gave an error without a message"
         message = _UNREACHED if _FETCH_FAILED in raw else error.get("message") or error.get("detail") or unsaid
         code = error.get("code")
-        return scrub(str(message)), str(code) if isinstance(code, str) else ""
+        return scrub(str(message)), code if isinstance(code, str) and _CODE.fullmatch(code) else ""
     return scrub(str(error)) or "it gave an empty error", ""

@@ -45,12 +45,16 @@ class Said(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """What one event of a stream says: more of the reply, its end, the provider's error in its own form, its count."""
+    """What one event of a stream says: more of the reply, its end, the provider's error in its own form, its count.
+
+    `finished`: how many of the answers asked for end here. `last`: all of them have, and no event follows.
+    """
 
     said: Said = Said()
-    finished: bool = False
+    finished: int = 0
     error: bytes = b""
     usage: Usage | None = None
+    last: bool = False
 
 
 class EventTooLarge(Exception):
@@ -60,9 +64,15 @@ class EventTooLarge(Exception):
 class StreamObserver:
     """Feeds on a stream's chunks, gives back the bytes to relay, and remembers what it saw."""
 
-    def __init__(self, read: Callable[[bytes], Piece | None]) -> None:
-        """`read`: what the data of one event says in the stream's form; None where that cannot be read."""
+    def __init__(self, read: Callable[[bytes], Piece | None], answers: int = 1) -> None:
+        """`read`: what the data of one event says in the stream's form; None where that cannot be read.
+
+        `answers`: how many are asked for.
+        """
         self.finished = False
+        # The event has come after which none follows.
+        self.over = False
+        self._open = answers
         # What the provider itself says went wrong, in its form.
         self.error = b""
         self.usage = Usage()
@@ -112,6 +122,8 @@ class StreamObserver:
     def rest(self) -> bytes:
         """What is held back when the stream ends: relayed after a complete answer, dropped with a broken one."""
         held = b"".join(self._held)
+        # Whoever asks again has had it.
+        self._held, self._size = [], 0
         if held:
             self._see(held)
         return held if self.complete else b""
@@ -126,7 +138,9 @@ class StreamObserver:
                 self._note(piece)
 
     def _note(self, piece: Piece) -> None:
-        self.finished = self.finished or piece.finished
+        self._open -= piece.finished
+        self.over = self.over or piece.last
+        self.finished = self.over or self._open <= 0
         self.error = self.error or piece.error
         self._anything = self._anything or piece.said.anything
         if piece.said.text and len(self._pieces) < MAX_PIECES:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ class BrokenOff(Exception):
 
 
 class Stalled(Exception):
-    """No byte came for longer than the idle time-out, or, `overdue`, the answer passed its total time."""
+    """No byte came for longer than the idle time-out or until its deadline, or, `overdue`, the answer passed its total time."""
 
     def __init__(self, *, overdue: bool = False) -> None:
         super().__init__()
@@ -50,27 +49,28 @@ class Upstream:
         """A response header, empty when absent."""
         return self.response.headers.get(name, "")
 
-    async def receive(self, deadline: float = math.inf) -> bytes:
+    async def receive(self, deadline: float | None = None) -> bytes:
         """The next bytes as they come, none at the end; BrokenOff or Stalled when they do not come.
 
-        `deadline`: until when (time.monotonic()), where that is sooner than the idle time-out allows.
+        `deadline`: until when (time.monotonic()), in place of the idle time-out.
         """
         now = time.monotonic()
+        wait = self.idle_timeout if deadline is None else deadline - now
         try:
-            async with asyncio.timeout(min(self.idle_timeout, self.deadline - now, deadline - now)):
+            async with asyncio.timeout(min(wait, self.deadline - now)):
                 return await self.response.content.readany()
         except TimeoutError:
             raise Stalled(overdue=time.monotonic() >= self.deadline) from None
         except (aiohttp.ClientError, OSError):
             raise BrokenOff from None
 
-    async def read(self, limit: int | None = None) -> bytes:
-        """The whole body, or its first `limit` bytes."""
+    async def read(self, limit: int, deadline: float | None = None) -> bytes:
+        """The whole body, or its first `limit` bytes; `deadline`: as of `receive`."""
         parts: list[bytes] = []
-        while chunk := await self.receive():
+        size = 0
+        while size < limit and (chunk := await self.receive(deadline)):
             parts.append(chunk)
-            if limit is not None and sum(map(len, parts)) >= limit:
-                break
+            size += len(chunk)
         return b"".join(parts)[:limit]
 
     def close(self) -> None:

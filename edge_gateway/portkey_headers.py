@@ -38,9 +38,14 @@ def portkey_said(call: Call, decision: Decision, *, cached: bool) -> Mapping[str
     }
     if cached:
         said["x-portkey-cache-namespace"] = conversations.caller(call.request_headers, call.peer).hex()
-    versions = {name: call.request_headers.get(name, "") for name in _ANTHROPIC}
-    versions = {name: value for name, value in versions.items() if _TOKENS.fullmatch(value)}
+    versions = versions_of(call.request_headers)
     if versions:
         said |= versions | {f"x-portkey-{name}": value for name, value in versions.items()}
         said["x-portkey-forward-headers"] = ",".join(versions)
     return said
+
+
+def versions_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """The client's headers that the model gets too, and answers by."""
+    versions = {name: headers.get(name, "") for name in _ANTHROPIC}
+    return {name: value for name, value in versions.items() if _TOKENS.fullmatch(value)}

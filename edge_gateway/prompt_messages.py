@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from edge_gateway.chat_request import Turn
+from edge_gateway.errors import invalid_request
 
 EPHEMERAL = {"type": "ephemeral"}
 # Anthropic takes four; one is left to the client's own.
@@ -42,8 +43,14 @@ def with_values(raw: bytes, named: Mapping[str, Any]) -> bytes:
 
 
 def values(held: Mapping[str, msgspec.Raw], names: Collection[str]) -> dict[str, Any]:
-    """What some members say."""
-    return {name: msgspec.json.decode(held[name]) for name in names if name in held}
+    """What some members say; an invalid_request error names one that holds what Python cannot."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = msgspec.json.decode(held[name])
+        except (msgspec.DecodeError, RecursionError):
+            raise invalid_request(f"{name} is wrong: it cannot be read.", name) from None
+    return found
 
 
 def split(messages: msgspec.Raw) -> list[msgspec.Raw]:
@@ -67,8 +74,9 @@ def merged(messages: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
     last = ""
     for message in messages:
         role = _head.decode(message).role
-        if role == last == "user":
-            made[-1] = _both(made[-1], message)
+        both = _both(made[-1], message) if role == last == "user" else None
+        if both is not None:
+            made[-1] = both
         else:
             made.append(message)
         last = role
@@ -91,7 +99,9 @@ def marked(messages: Sequence[msgspec.Raw], stable: int) -> list[msgspec.Raw]:
 
 def _with_marker(message: msgspec.Raw) -> msgspec.Raw:
     """The message with a marker on its last text; unchanged where it has none."""
-    found: dict[str, Any] = msgspec.json.decode(message)
+    found = _read(message)
+    if found is None:
+        return message
     content = found.get("content")
     parts = [{"type": "text", "text": content}] if isinstance(content, str) and content else content
     if not isinstance(parts, list):
@@ -103,14 +113,26 @@ def _with_marker(message: msgspec.Raw) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode({**found, "content": parts}))
 
 
-def _both(one: msgspec.Raw, two: msgspec.Raw) -> msgspec.Raw:
-    first, second = (msgspec.json.decode(message) for message in (one, two))
+def _both(one: msgspec.Raw, two: msgspec.Raw) -> msgspec.Raw | None:
+    """Two messages in one; None where one of them cannot be read."""
+    first, second = _read(one), _read(two)
+    if first is None or second is None:
+        return None
     contents = [first.get("content") or "", second.get("content") or ""]
     if all(isinstance(content, str) for content in contents):
         content: Any = "\n\n".join(text for text in contents if text)
     else:
         content = [part for each in contents for part in _parts(each)]
     return msgspec.Raw(msgspec.json.encode({**first, "content": content}))
+
+
+def _read(message: msgspec.Raw) -> dict[str, Any] | None:
+    """What a message says; None where it holds what Python cannot, such as a number beyond its floats."""
+    try:
+        found: dict[str, Any] = msgspec.json.decode(message)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return found
 
 
 def _parts(content: Any) -> list[Any]:

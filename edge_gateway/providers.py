@@ -68,7 +68,7 @@ class ProviderEntry(BaseModel):
     stand_in: bool = False
     default_max_tokens: int | None = Field(default=None, gt=0)
     loses: tuple[str, ...] = ()
-    deployments: tuple[DeploymentEntry, ...] = ()
+    deployments: tuple[DeploymentEntry, ...] = Field(default=(), max_length=16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,10 @@ def reachable(
             appends_version=entry.appends_version,
             default_max_tokens=entry.default_max_tokens,
             forms=entry.forms,
-            messages_url=entry.messages_url.rstrip("/"),
+            # Nobody but Portkey has the key that would be needed there.
+            messages_url=""
+            if kept_there or any(one.virtual_key for one in deployments)
+            else entry.messages_url.rstrip("/"),
             config=entry.config if hosted else "",
             loses=entry.loses,
         )

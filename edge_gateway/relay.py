@@ -28,6 +28,9 @@ class Listener(Protocol):
     def heard(self, said: Said) -> None:
         """The reply is whole, and its last bytes are about to go out."""
 
+    def cut(self) -> None:
+        """Of the provider's bytes some are missing at the end, though the reply may be whole."""
+
     def finished(self, outcome: str, usage: Usage, first_byte: float, said: Said) -> None:
         """The answer has ended; called once. `first_byte`: when it came (time.monotonic()), 0 if none did."""
 
@@ -74,17 +77,23 @@ async def stream(opening: Opening, form: Form, served: str, listener: Listener, 
         outcome = "provider_failed" if observer.failed or not observer.complete else "completed"
         if not observer.complete:
             yield form.error_event(errors.stream_truncated(served))
-    except (BrokenOff, EventTooLarge):
+    except (BrokenOff, EventTooLarge, Stalled) as broken:
         # A connection lost after the model had finished costs nothing.
         outcome = "completed" if observer.finished else "provider_failed"
         if not observer.finished:
-            yield form.error_event(errors.stream_truncated(served))
-    except Stalled as stalled:
-        outcome = "provider_failed"
-        overdue = errors.stream_overdue(served) if stalled.overdue else None
-        yield form.error_event(overdue or errors.stream_stalled(served, upstream.idle_timeout))
+            yield form.error_event(_told(broken, served, upstream.idle_timeout))
     finally:
         upstream.close()
+        if not observer.over:
+            # Portkey ends cleanly what its provider broke off, so an end is no proof.
+            listener.cut()
         # Without an outcome the client left; where the reply was whole by then, it has it.
         left = "completed" if observer.finished and not observer.failed else "interrupted"
         listener.finished(outcome or left, observer.usage, first_byte, observer.said)
+
+
+def _told(broken: Exception, served: str, idle_timeout: float) -> errors.GatewayError:
+    """What the client is told of a stream that did not come to its end."""
+    if not isinstance(broken, Stalled):
+        return errors.stream_truncated(served)
+    return errors.stream_overdue(served) if broken.overdue else errors.stream_stalled(served, idle_timeout)

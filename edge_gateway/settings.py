@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     first_byte_timeout: float = Field(default=60.0, gt=0, le=590, validation_alias="EDGE_FIRST_BYTE_TIMEOUT_SECONDS")
     first_token_timeout: float = Field(default=180.0, gt=0, le=590, validation_alias="EDGE_FIRST_TOKEN_TIMEOUT_SECONDS")
     answer_timeout: float = Field(default=300.0, gt=0, le=590, validation_alias="EDGE_ANSWER_TIMEOUT_SECONDS")
-    total_timeout: float = Field(default=590.0, gt=0, le=3600, validation_alias="EDGE_TOTAL_TIMEOUT_SECONDS")
+    total_timeout: float = Field(default=590.0, gt=0, le=890, validation_alias="EDGE_TOTAL_TIMEOUT_SECONDS")
     idle_timeout: float = Field(default=60.0, gt=0, le=590, validation_alias="EDGE_IDLE_TIMEOUT_SECONDS")
     max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024, validation_alias="EDGE_MAX_BODY_BYTES")
     conversations: int = Field(default=10_000, ge=1, le=1_000_000, validation_alias="EDGE_CONVERSATIONS")

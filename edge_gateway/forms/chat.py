@@ -62,14 +62,14 @@ _FIRST = (b"", b"0", b"null")
 def read_event(data: bytes) -> Piece | None:
     """What one chunk says; None for what is not ours to judge: an extension, or several lines of one event."""
     if data == b"[DONE]":
-        return Piece(finished=True)
+        return Piece(last=True)
     try:
         chunk = _chunk.decode(data)
     except UNREADABLE:
         return None
-    text, anything, finished = "", False, False
+    text, anything, finished = "", False, 0
     for choice in chunk.choices or ():
-        finished = finished or bool(choice.finish_reason)
+        finished += bool(choice.finish_reason)
         said = _said(choice, choice.delta)
         text += said.text
         anything = anything or said.anything
@@ -85,6 +85,8 @@ def read_plain(body: bytes) -> tuple[Usage, Said] | None:
     if chunk.choices is None:
         return None
     said = [_said(choice, choice.message) for choice in chunk.choices]
+    if error_of(chunk.error) and not any(one.anything for one in said):
+        return None
     text = next((one.text for one in said if one.text), "")
     return read_usage(chunk.usage) or Usage(), Said(text, any(one.anything for one in said))
 

@@ -19,6 +19,8 @@ class _Body(msgspec.Struct):
     prompt: str | list[Any] | None = None
     stream: bool | None = None
     max_tokens: int | None = None
+    n: Any = None
+    best_of: Any = None
 
 
 class _Choice(msgspec.Struct):
@@ -43,20 +45,28 @@ def parse(raw: bytes) -> ChatRequest:
     numbers = 0 if texts else sum(len(part) if isinstance(part, list) else 1 for part in prompt)
     turns = tuple(Turn("user", text) for text in texts)
     tokens = numbers or estimate(turns, images=0, extra_characters=0)
-    return ChatRequest(body.model, turns, bool(body.stream), tokens, max(0, body.max_tokens or 0), fields=fields)
+    output = max(0, body.max_tokens or 0)
+    return ChatRequest(body.model, turns, bool(body.stream), tokens, output, fields=fields, answers=_answers(body))
+
+
+def _answers(body: _Body) -> int:
+    """How many texts the model writes: several for each prompt, of which the best may be chosen."""
+    prompts = body.prompt if isinstance(body.prompt, list) else []
+    several = len(prompts) if all(isinstance(prompt, str | list) for prompt in prompts) else 1
+    return max(1, several) * max([1, *(wish for wish in (body.n, body.best_of) if isinstance(wish, int))])
 
 
 def read_event(data: bytes) -> Piece | None:
     """What one chunk says; None where that cannot be read."""
     if data == b"[DONE]":
-        return Piece(finished=True)
+        return Piece(last=True)
     try:
         chunk = _chunk.decode(data)
     except UNREADABLE:
         return None
     choices = chunk.choices or ()
     text = "".join(choice.text or "" for choice in choices)
-    finished = any(choice.finish_reason for choice in choices)
+    finished = sum(bool(choice.finish_reason) for choice in choices)
     return Piece(Said(text, bool(text)), finished, error_of(chunk.error), read_usage(chunk.usage))
 
 
@@ -69,6 +79,8 @@ def read_plain(body: bytes) -> tuple[Usage, Said] | None:
     if chunk.choices is None:
         return None
     text = next((choice.text for choice in chunk.choices if choice.text), "")
+    if error_of(chunk.error) and not text:
+        return None
     return read_usage(chunk.usage) or Usage(), Said(text, bool(text))
 
 

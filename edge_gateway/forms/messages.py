@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from edge_gateway import errors
-from edge_gateway.chat_request import IMAGES, ChatRequest, Turn, estimate, read, tools_characters
+from edge_gateway.chat_request import ChatRequest, Turn, estimate, is_image, read, tools_characters
 from edge_gateway.errors import GatewayError, invalid_request
 from edge_gateway.event_stream import Piece, Said, Usage
 from edge_gateway.forms.form import Form
@@ -86,7 +86,7 @@ def parse(raw: bytes) -> ChatRequest:
     if body.system:
         turns.insert(0, Turn("system", _text_of(body.system)))
     blocks = [block for message in body.messages if isinstance(message.content, list) for block in message.content]
-    images = sum(block.get("type") in IMAGES for block in blocks)
+    images = sum(is_image(block) for block in blocks)
     return ChatRequest(
         model=body.model,
         turns=tuple(turns),
@@ -117,7 +117,7 @@ def read_event(data: bytes) -> Piece | None:
     if event.type == "message_delta":
         ended = event.delta is not None and bool(event.delta.stop_reason)
         return Piece(finished=ended, usage=_read_usage(event.usage))
-    return Piece(finished=event.type == "message_stop", error=error_of(event.error))
+    return Piece(last=event.type == "message_stop", error=error_of(event.error))
 
 
 def read_plain(body: bytes) -> tuple[Usage, Said] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from edge_gateway.chat_request import IMAGES, ChatRequest, Turn, estimate, read, tools_characters
+from edge_gateway.chat_request import ChatRequest, Turn, estimate, is_image, read, tools_characters
 from edge_gateway.errors import GatewayError, invalid_request
 from edge_gateway.event_stream import Piece, Said, Usage
 from edge_gateway.forms.form import Form
@@ -56,8 +56,8 @@ class _Item(msgspec.Struct):
 
 
 class _Response(msgspec.Struct):
-    status: str | None = None
-    output: list[_Item] | None = None
+    # Unread: an item that only its provider knows must not hide that the answer is complete.
+    output: msgspec.Raw = msgspec.Raw()
     usage: msgspec.Raw = msgspec.Raw()
     error: msgspec.Raw = msgspec.Raw()
 
@@ -74,6 +74,8 @@ _event = msgspec.json.Decoder(_Event)
 _response = msgspec.json.Decoder(_Response)
 _usage = msgspec.json.Decoder(_Usage)
 _text = msgspec.json.Decoder(str)
+_items = msgspec.json.Decoder(list[msgspec.Raw])
+_item = msgspec.json.Decoder(_Item)
 
 
 def parse(raw: bytes) -> ChatRequest:
@@ -86,7 +88,7 @@ def parse(raw: bytes) -> ChatRequest:
     turns = [_turn(item) for item in items]
     if body.instructions:
         turns.insert(0, Turn("system", body.instructions))
-    images = sum(part.get("type") in IMAGES for item in items for part in _parts(item))
+    images = sum(is_image(part) for item in items for part in _parts(item))
     wanted = body.text.format if body.text and isinstance(body.text.format, dict) else {}
     return ChatRequest(
         model=body.model,
@@ -107,7 +109,7 @@ def parse(raw: bytes) -> ChatRequest:
 def read_event(data: bytes) -> Piece | None:
     """What one event says; None where that cannot be read."""
     if data == b"[DONE]":
-        return Piece(finished=True)
+        return Piece(last=True)
     try:
         event = _event.decode(data)
     except UNREADABLE:
@@ -121,7 +123,7 @@ def read_event(data: bytes) -> Piece | None:
         told = error_of(answer.error) or error_of(event.error) or (data if bytes(event.message) else b"")
         return Piece(error=told or b'"failed"', usage=_read_usage(answer.usage))
     if event.type in _ENDS:
-        return Piece(Said("", bool(answer.output)), True, b"", _read_usage(answer.usage))
+        return Piece(Said("", bytes(answer.output) not in NOTHING), usage=_read_usage(answer.usage), last=True)
     # What stands in no event of this form, an error of the gateway between for one.
     return Piece(error=error_of(event.error))
 
@@ -132,12 +134,13 @@ def read_plain(body: bytes) -> tuple[Usage, Said] | None:
         answer = _response.decode(body)
     except UNREADABLE:
         return None
-    if answer.output is None or error_of(answer.error):
+    if bytes(answer.output) in (b"", b"null") or error_of(answer.error):
         return None
-    text = "".join(
-        part.text or "" for item in answer.output for part in item.content or () if part.type == "output_text"
-    )
-    return _read_usage(answer.usage) or Usage(), Said(text, bool(answer.output))
+    try:
+        items = _items.decode(answer.output)
+    except UNREADABLE:
+        return None
+    return _read_usage(answer.usage) or Usage(), Said("".join(map(_text_of, items)), bool(items))
 
 
 def error_event(error: GatewayError) -> bytes:
@@ -165,6 +168,15 @@ def _turn(item: dict[str, Any]) -> Turn:
 def _parts(item: dict[str, Any]) -> list[dict[str, Any]]:
     content = item.get("content")
     return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+
+
+def _text_of(raw: msgspec.Raw) -> str:
+    """The words of an item of an answer; none where it is no message, or in a provider's own way."""
+    try:
+        item = _item.decode(raw)
+    except UNREADABLE:
+        return ""
+    return "".join(part.text or "" for part in item.content or () if part.type == "output_text")
 
 
 def _read_text(raw: msgspec.Raw) -> str:

@@ -5,9 +5,9 @@ routes translate, and drop what they do not know. So a chain of providers that a
 chain with another provider in it takes the second, unless that would drop a field of the request.
 """
 
-from edge_gateway.portkey_config.emitters import Emitter, Features, Hosted, OpenSource
+from edge_gateway.portkey_config.emitters import FAILOVER_STATUSES, Emitter, Features, Hosted, OpenSource
 from edge_gateway.portkey_config.guardrails import unheeded
-from edge_gateway.portkey_config.plan import FAILOVER_STATUSES, MAX_TARGETS, Bounds, Plan, fitting, plan
+from edge_gateway.portkey_config.plan import MAX_TARGETS, Bounds, Plan, fitting, plan
 
 __all__ = [
     "FAILOVER_STATUSES",

@@ -9,8 +9,13 @@ from typing import Any, Protocol
 from edge_gateway.forms import CHAT, MESSAGES, RESPONSES
 from edge_gateway.providers import CATALOGUE, Deployment, Provider
 
+# A failed connection is Portkey's 500, its time-out a 408: both must be named to fail over on them. 520 to 524 are said by
+# what stands before a provider (Cloudflare), 529 by Anthropic when it is overloaded.
+FAILOVER_STATUSES = (408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529)
 # Portkey reads at most 16 KB of headers; the rest is for the others.
 LONGEST_CONFIG = 12_000
+# All deployments behind each would pass that from seven on, so there are about so many in all.
+MOST_BRANCHED = 16
 # Anthropic's form at a provider of another name is spoken to as Anthropic is.
 ANTHROPIC_SLUG = "anthropic"
 
@@ -130,12 +135,13 @@ class Hosted(OpenSource):
 
 
 def _balanced(own: Sequence[Mapping[str, Any]], deployments: Sequence[Deployment]) -> dict[str, Any]:
-    """One target as it is; of several one drawn by weight, and where it fails the others in their order."""
+    """One target as it is; of several one drawn by weight, and where it fails the others in their order, or the next one."""
     if len(own) == 1:
         return dict(own[0])
     branches = []
+    each = max(2, MOST_BRANCHED // len(own))
     for at, deployment in enumerate(deployments):
-        turned = [*own[at:], *own[:at]]
-        branch = {"strategy": {"mode": "fallback", "on_status_codes": [408, 429, 500, 502, 503, 504, 529]}}
+        turned = [*own[at:], *own[:at]][:each]
+        branch = {"strategy": {"mode": "fallback", "on_status_codes": list(FAILOVER_STATUSES)}}
         branches.append({**branch, "targets": turned, "weight": deployment.weight})
     return {"strategy": {"mode": "loadbalance"}, "targets": branches}

@@ -11,11 +11,9 @@ from typing import Any
 from edge_gateway import prompt_messages
 from edge_gateway.adaptations import Adaptation, Adaptations, Asked, adapted_body
 from edge_gateway.forms import CHAT, MESSAGES, Form
-from edge_gateway.portkey_config.emitters import LONGEST_CONFIG, Emitter, Way
+from edge_gateway.portkey_config.emitters import FAILOVER_STATUSES, LONGEST_CONFIG, Emitter, Way
 from edge_gateway.providers import Provider, Providers, provider_of
 
-# A failed connection is Portkey's 500, its time-out a 408: both must be named to fail over on them.
-FAILOVER_STATUSES = (408, 429, 500, 502, 503, 504, 529)
 MAX_TARGETS = 6
 # What the translating route keeps of a chat completion (measured on 1.15.2); anything else it drops without a word.
 TRANSLATED_FIELDS = frozenset(
@@ -143,7 +141,7 @@ def _chain(
 
 def _is_verbatim(provider: Provider, form: Form) -> bool:
     """Whether the provider itself speaks the form, so that nothing has to be translated."""
-    return provider.speaks(form.name) if form is MESSAGES else provider.verbatim
+    return provider.speaks(form.name) and (form is MESSAGES or provider.verbatim)
 
 
 def _params(candidate: _Candidate, extra: Mapping[str, Any]) -> dict[str, Any]:

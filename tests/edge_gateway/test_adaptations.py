@@ -9,6 +9,8 @@ from google.protobuf.json_format import MessageToDict
 
 from edge_gateway import chat_request
 from edge_gateway.adaptations import RULES, Adaptations, Asked, adapted_body
+from edge_gateway.errors import GatewayError
+from edge_gateway.forms import COMPLETIONS
 from edge_gateway.prompt_messages import repeats_user
 from edge_gateway.settings import InvalidSetting, load_config
 from protos.router.v1 import router_pb2 as pb
@@ -103,6 +105,28 @@ def test_a_field_that_one_target_refuses_is_given_to_the_others_and_all_else_kee
     body, params = adapted_body(raw, both, 0)
     assert params == [{}, {"temperature": 0.5}]
     assert body == b'{"model":"auto","messages":[' + message + b'],"seed":18446744073709551615}'
+
+
+@pytest.mark.parametrize("rule", ["add_cache_markers", "merge_user_messages"])
+def test_a_message_that_holds_what_python_cannot_is_left_as_it_is(rule):
+    message = b'{"role":"user","content":"hi","odd":1e999}'
+    raw = b'{"model":"auto","messages":[' + message + b"," + message + b"]}"
+    asked = Asked("chat", chat_request.parse(raw), stable=1, merges=True)
+    needed = Adaptations({rule: ["x/*"]}).needed("x/model", asked, None)
+    body, _ = adapted_body(raw, [needed], stable=1)
+    assert needed.names == (rule,)
+    assert body == raw
+
+
+def test_a_field_that_holds_what_python_cannot_is_left_out_or_refused_by_name():
+    raw = b'{"model":"auto","prompt":"hi","temperature":1e999}'
+    asked = Asked("completions", COMPLETIONS.parse(raw))
+    rules = Adaptations({"drop_temperature": ["x/*"]})
+    needed = [rules.needed(model, asked, None) for model in ("x/a", "y/b")]
+    assert adapted_body(raw, needed[:1], 0) == (b'{"model":"auto","prompt":"hi"}', [{}])
+    with pytest.raises(GatewayError) as refusal:
+        adapted_body(raw, needed, 0)
+    assert (refusal.value.status, refusal.value.param) == (400, "temperature")
 
 
 def test_every_rule_is_configured_and_can_be_switched_off():

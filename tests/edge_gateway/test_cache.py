@@ -96,6 +96,14 @@ async def test_a_request_that_differs_in_one_byte_is_another(http, house):
     assert house.asked() == 3
 
 
+async def test_a_request_for_another_version_of_the_api_is_another(http, house):
+    for headers in ({}, {"anthropic-beta": "context-1m"}, {"anthropic-version": "2023-06-01"}):
+        _, told, _ = await house.ask(http, headers)
+        assert told["cache-status"] == "edge_gateway; fwd=miss"
+    _, told, _ = await house.ask(http, {"anthropic-beta": "context-1m"})
+    assert told["cache-status"] == "edge_gateway; hit"
+
+
 async def test_a_request_that_does_not_want_the_same_again_is_never_answered_from_the_cache(http, house):
     for _ in range(2):
         _, headers, _ = await house.ask(http, temperature=0.7)
@@ -128,6 +136,16 @@ async def test_an_error_or_a_cut_answer_is_never_given_again(http, house, stream
     status, headers, body = await house.ask(http, stream=stream)
     assert (status, headers["cache-status"]) == (200, "edge_gateway; fwd=miss")
     assert body == (b"".join(fake.EVENTS) if stream else fake.PLAIN)
+
+
+async def test_an_answer_without_its_last_event_is_relayed_and_not_given_again(http, house):
+    """The reply is whole, but its token count and its end are missing."""
+    house.system.provider.script["first"] = fake.cut_after(3, abort=False)
+    status, _, body = await house.ask(http, stream=True)
+    assert (status, body) == (200, b"".join(fake.EVENTS[:3]))
+    house.system.provider.script.clear()
+    _, headers, _ = await house.ask(http, stream=True)
+    assert headers["cache-status"] == "edge_gateway; fwd=miss"
 
 
 async def test_an_answer_whose_client_left_early_is_not_kept(http, house):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge_gateway import chat_request, errors
+from edge_gateway import chat_request, errors, forms
 
 MESSAGES = b'"messages": [{"role": "user", "content": "hi"}]'
 
@@ -28,6 +28,20 @@ def test_a_wrong_field_is_named(raw, field):
     with pytest.raises(errors.GatewayError) as refusal:
         chat_request.parse(raw)
     assert (refusal.value.status, refusal.value.param) == (400, field)
+
+
+@pytest.mark.parametrize(
+    ("form", "raw"),
+    [
+        (forms.MESSAGES, b'{"model": "m", "messages": [{"role": "user", "content": [{"type": ["text"]}]}]}'),
+        (forms.RESPONSES, b'{"model": "m", "input": [{"role": "user", "content": [{"type": {}}]}]}'),
+        (forms.CHAT, b'{"model": "m", "tools": 5, "tools": [{}], ' + MESSAGES + b"}"),
+        (forms.MESSAGES, b'{"model": "m", "tools": 5, "tools": [{}], ' + MESSAGES + b"}"),
+        (forms.RESPONSES, b'{"model": "m", "tools": 5, "tools": [{}], "input": "hi"}'),
+    ],
+)
+def test_what_only_the_provider_can_judge_is_let_pass(form, raw):
+    assert form.parse(raw).model == "m"
 
 
 def test_tools_count_for_the_input_as_they_were_sent():

@@ -11,6 +11,7 @@ import pytest
 from edge_gateway.circuits import AT_ONCE, LONGEST, SHORTEST, Circuits
 from tests.conftest import System
 from tests.fakes import provider as fake
+from tests.fakes.behaviours import stream
 from tests.processes import free_port, start_edge, start_router, wait_until
 from tests.redis_server import RedisServer
 
@@ -44,7 +45,17 @@ def test_a_model_is_left_alone_after_failures_in_a_row_and_looked_at_by_one_requ
     assert circuits.wait(["a"]) == SHORTEST
     clock.now += SHORTEST
     assert circuits.closed(["a", "b"]) == ("a", "b")
+    circuits.tried("a")
     assert circuits.closed(["a", "b"]) == ("b",)
+
+
+def test_a_request_that_goes_elsewhere_keeps_no_other_from_looking(circuits, clock):
+    for _ in range(3):
+        circuits.failed("a")
+    clock.now += SHORTEST
+    assert circuits.closed(["b", "a"]) == ("b", "a")
+    circuits.tried("b")
+    assert circuits.closed(["a"]) == ("a",)
 
 
 def test_a_failed_look_doubles_the_pause_up_to_its_limit_and_success_ends_it(circuits, clock):
@@ -60,6 +71,14 @@ def test_a_failed_look_doubles_the_pause_up_to_its_limit_and_success_ends_it(cir
     circuits.succeeded("a")
     assert circuits.closed(["a"]) == ("a",)
     assert circuits.wait(["a"]) == 0
+
+
+def test_requests_that_fail_at_once_have_a_model_left_alone_for_no_longer_than_one_after_the_other(circuits, clock):
+    for _ in range(50):
+        circuits.failed("a")
+    assert circuits.wait(["a"]) == SHORTEST
+    clock.now += SHORTEST
+    assert circuits.closed(["a"]) == ("a",)
 
 
 def test_a_success_between_failures_keeps_a_model(circuits):
@@ -154,6 +173,18 @@ async def test_a_model_that_keeps_failing_is_passed_over_and_the_others_serve(ht
     status, headers, _ = await post(http, fresh)
     assert (status, headers["x-served-model"]) == (200, "fake/second")
     assert system.provider.models_tried() == ["second"]
+
+
+async def test_requests_that_a_provider_finds_wrong_within_its_stream_have_no_model_left_alone(http, system, fresh):
+    told = b'data: {"error":{"message":"bad image","type":"invalid_request_error"}}\n\n'
+
+    async def find_wrong(request, body):
+        return await stream(request, [told])
+
+    system.provider.script["second"] = find_wrong
+    for _ in range(4):
+        status, _, _ = await post(http, fresh, model="fake/second", stream=True)
+        assert status == 400
 
 
 async def test_a_limit_that_a_provider_names_is_kept_by_all_requests(http, system, fresh):

@@ -248,6 +248,28 @@ async def test_what_a_failed_request_claimed_is_given_back(http, door):
     assert (await ask(http, url, key))[0] == 200
 
 
+@pytest.mark.parametrize(("field", "wanted"), [("n", 200), ("max_tokens", 400)])
+async def test_a_number_that_is_no_amount_of_money_is_no_fault_of_ours(http, door, field, wanted):
+    key = door.key("alice", "--budget-usd-per-day", "1")
+    url = door.open()
+    await until(lambda: ask(http, url, key), 200)
+    assert (await ask(http, url, key, **{field: 10**400}))[0] == wanted
+
+
+async def test_a_request_that_fits_no_target_gives_its_place_back(http, door):
+    rules = '[adaptations]\ndrop_temperature = ["fake/first"]\n'
+    text = door.edge_config.read_text().replace("verbatim", 'forms = ["chat", "completions"]\nverbatim', 1)
+    door.edge_config = door.folder / "edge.toml"
+    door.edge_config.write_text(text + rules)
+    key = door.key("alice", "--parallel", "1")
+    url = door.open()
+    body = b'{"model": "fake/first", "prompt": "hi", "temperature": 1e999}'
+    headers = {"content-type": "application/json", "x-api-key": key}
+    for _ in range(2):
+        async with http.post(f"{url}/completions", data=body, headers=headers) as answer:
+            assert answer.status == 200
+
+
 async def test_a_client_that_leaves_gives_its_place_back(http, door):
     async def slow(request, body):
         response = await fake.stream(request, fake.EVENTS[:1])

@@ -75,7 +75,7 @@ async def test_the_client_key_and_portkey_headers_never_reach_the_provider(http,
     assert not [name for name in seen if name.startswith("x-portkey")]
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 529])
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 520, 524, 529])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_provider_that_fails_before_its_first_byte_is_followed_by_the_next_in_the_ranking(
     http, system, status, stream
@@ -329,6 +329,8 @@ async def test_a_client_that_leaves_before_the_first_byte_is_told_of_as_interrup
     await asyncio.to_thread(wait_until, lambda: bool(told()), "the log line", 10)
     (line,) = told()
     assert line["outcome"] == "interrupted"
+    # The provider has been given the prompt, and asks for its price.
+    assert (line["input_tokens"] > 0, line["tokens_estimated"]) == (True, True)
     request = pb.ExplainDecisionRequest(decision_id=line["decision_id"])
 
     def reported() -> list[str]:
@@ -557,3 +559,60 @@ async def test_a_failed_request_is_one_line_in_the_log(http, system):
     wanted = headers["x-request-id"]
     await asyncio.to_thread(wait_until, lambda: wanted in system.edge.text(), "the log line")
     assert len([line for line in system.edge.text().splitlines() if wanted in line]) == 1
+
+
+async def test_a_retry_after_in_odd_letters_is_no_fault_of_ours(http, system):
+    odd = fake.refuse(429, "slow down", retry_after="bald \u2603")
+    system.provider.script |= {"first": odd, "second": odd}
+    status, headers, _ = await ask(http, system)
+    assert status == 429
+    assert headers["retry-after"].startswith("bald")
+
+
+async def test_a_stream_of_nothing_but_a_tools_call_is_counted_though_nobody_asked_for_its_usage(http, system):
+    call_of_a_tool = b'{"tool_calls":[{"index":0,"id":"t1","function":{"name":"edit","arguments":"{}"}}]}'
+    events = [
+        b'data: {"choices":[{"index":0,"delta":' + call_of_a_tool + b',"finish_reason":"tool_calls"}]}\n\n',
+        b"data: [DONE]\n\n",
+    ]
+
+    async def behave(request, body):
+        return await fake.stream(request, events)
+
+    system.provider.script["first"] = behave
+    _, headers, _ = await ask(http, system, stream=True)
+    line = await logged(system, headers["x-request-id"])
+    assert (line["input_tokens"] > 0, line["tokens_estimated"]) == (True, True)
+
+
+async def test_what_was_written_before_a_stream_broke_off_is_counted_though_its_count_never_came(http, system):
+    text = b"word " * 700
+    event = b'data: {"choices":[{"index":0,"delta":{"content":"%s"}}],"usage":{"prompt_tokens":9,"completion_tokens":1}}\n\n'
+
+    async def behave(request, body):
+        return await fake.stream(request, [event % text])
+
+    system.provider.script["first"] = behave
+    _, headers, _ = await ask(http, system, stream=True)
+    line = await logged(system, headers["x-request-id"])
+    assert (line["outcome"], line["input_tokens"], line["output_tokens"]) == ("provider_failed", 9, 1000)
+
+
+async def logged(system: System, request_id: str) -> dict:
+    """The log line of a request that has ended."""
+
+    def found() -> list[dict]:
+        return [line for line in log_events(system.edge, "completion") if line["request_id"] == request_id]
+
+    await asyncio.to_thread(wait_until, lambda: bool(found()), "the log line", 10)
+    return found()[0]
+
+
+async def test_a_code_that_is_none_is_not_passed_on(http, system):
+    async def behave(request, body):
+        error = {"message": "no", "type": "server_error", "code": "see https://evil.example/ " + "x" * 9000}
+        return web.json_response({"error": error}, status=400)
+
+    system.provider.script["first"] = behave
+    status, _, body = await ask(http, system)
+    assert (status, json.loads(body)["error"]["code"]) == (400, "upstream_refused")

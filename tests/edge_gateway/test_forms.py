@@ -59,6 +59,35 @@ def test_a_stream_is_not_complete_before_its_last_words(name):
     assert finished == sorted(finished)
 
 
+@pytest.mark.parametrize(
+    ("form", "said"), [(CHAT, b'"delta":{"content":"x"}'), (COMPLETIONS, b'"text":"x"')], ids=["chat", "completions"]
+)
+def test_a_stream_of_several_answers_is_not_complete_before_the_last_of_them_has_ended(form, said):
+    observer = StreamObserver(form.read_event, answers=2)
+    ends = [b'data: {"choices":[{"index":%d,%s,"finish_reason":"stop"}]}\n\n' % (index, said) for index in (0, 1)]
+    observer.feed(ends[0])
+    assert not observer.finished
+    observer.feed(ends[1])
+    assert (observer.finished, observer.over) == (True, False)
+    observer.feed(b"data: [DONE]\n\n")
+    assert observer.over
+
+
+@pytest.mark.parametrize(
+    ("fields", "answers"),
+    [
+        ({"prompt": "a"}, 1),
+        ({"prompt": ["a", "b"], "n": 3}, 6),
+        ({"prompt": "a", "n": 2, "best_of": 5}, 5),
+        ({"prompt": [1, 2, 3]}, 1),
+        ({"prompt": [[1, 2], [3]]}, 2),
+        ({"prompt": [], "n": "x"}, 1),
+    ],
+)
+def test_a_completion_counts_all_the_texts_that_are_written_for_it(fields, answers):
+    assert COMPLETIONS.parse(json.dumps({"model": "m", **fields}).encode()).answers == answers
+
+
 @pytest.mark.parametrize("name", PLAINS)
 def test_a_plain_answer_is_read(name):
     form, body, said, usage = PLAINS[name]
@@ -76,6 +105,31 @@ def test_a_plain_answer_is_read(name):
 )
 def test_what_is_no_answer_is_not_taken_for_one(form, body):
     assert form.read_plain(body) is None
+
+
+@pytest.mark.parametrize(
+    ("form", "body"),
+    [
+        (CHAT, b'{"choices":[],"error":{"message":"overloaded"}}'),
+        (CHAT, b'{"choices":[{"index":0,"message":{"role":"assistant","content":""}}],"error":{"message":"x"}}'),
+        (COMPLETIONS, b'{"choices":[],"error":{"message":"overloaded"}}'),
+        (RESPONSES, b'{"output":[],"error":{"message":"overloaded"}}'),
+    ],
+)
+def test_an_error_with_room_for_an_answer_is_not_taken_for_one(form, body):
+    assert form.read_plain(body) is None
+
+
+def test_an_item_that_only_its_provider_knows_hides_neither_a_responses_end_nor_its_words():
+    items = (
+        b'[{"type":"odd","content":"as it likes"},{"type":"message","content":[{"type":"output_text","text":"hi"}]}]'
+    )
+    found = RESPONSES.read_plain(b'{"output":' + items + b"}")
+    assert found is not None
+    assert found[1] == Said("hi", True)
+    observer = StreamObserver(RESPONSES.read_event)
+    observer.feed(b'data: {"type":"response.completed","response":{"output":' + items + b"}}\n\n")
+    assert observer.finished
 
 
 @pytest.mark.parametrize(

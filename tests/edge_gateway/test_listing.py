@@ -33,6 +33,14 @@ async def test_a_model_has_its_context_and_prices(listed):
     assert not [name for name in listed if name.startswith("openai/")]
 
 
+@pytest.mark.parametrize("base", ["/v1", "", "/s/mine/v1", "/s/mine"])
+async def test_the_list_stands_under_every_base_url(http, system, listed, base):
+    async with http.get(f"{system.url}{base}/models") as answer:
+        assert {entry["id"] for entry in (await answer.json())["data"]} == set(listed)
+    async with http.get(f"{system.url}{base}/models/fake/second") as answer:
+        assert await answer.json() == listed["fake/second"]
+
+
 async def test_whatever_is_listed_can_be_asked_for_by_its_name(http, system, listed):
     for name in ("auto", "fake/second"):
         async with http.get(f"{system.url}/v1/models/{name}") as answer:

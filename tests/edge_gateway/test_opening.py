@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from tests.conftest import REMEMBERING_NOTHING
+from tests.conftest import REMEMBERING_NOTHING, System
 from tests.edge_gateway.test_completion import ask
 from tests.fakes import provider as fake
 from tests.fakes.behaviours import stream
@@ -16,6 +18,25 @@ from tests.processes import free_port, start_edge
 ROLE_ONLY = (
     b'data: {"id":"c1","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
 )
+
+
+# Seconds that the edge of one test gives a stream that has begun.
+IDLE = 0.5
+
+
+@pytest.fixture
+def impatient(system: System, portkey: int, edge_config: Path) -> Iterator[System]:
+    """An edge that ends silent streams soon, and gives first tokens their usual time."""
+    port = free_port()
+    edge = start_edge(
+        port,
+        EDGE_ROUTER=f"dns:///127.0.0.1:{system.router_port}",
+        EDGE_CONFIG=str(edge_config),
+        PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
+        EDGE_IDLE_TIMEOUT_SECONDS=str(IDLE),
+    )
+    yield replace(system, url=f"http://127.0.0.1:{port}", edge=edge)
+    edge.stop()
 
 
 def saying(*events: bytes):
@@ -74,6 +95,22 @@ async def test_a_plain_answer_that_is_none_is_followed_by_the_next_models(http, 
     assert headers["x-served-model"] == "fake/second"
 
 
+async def test_a_model_may_think_for_longer_than_an_answer_under_way_may_fall_silent(http, system, impatient):
+    async def think(request, body):
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(ROLE_ONLY)
+        await asyncio.sleep(3 * IDLE)
+        for event in fake.EVENTS:
+            await response.write(event)
+        return response
+
+    system.provider.script["first"] = think
+    status, headers, body = await ask(http, impatient, stream=True)
+    assert (status, body) == (200, ROLE_ONLY + b"".join(fake.EVENTS))
+    assert headers["x-served-model"] == "fake/first"
+
+
 async def test_when_no_model_begins_the_client_is_told_before_any_200(http, system):
     system.provider.script["first"] = system.provider.script["second"] = BAD_BEGINNINGS["an error as its first event"]
     status, headers, body = await ask(http, system, stream=True)
@@ -97,6 +134,13 @@ async def test_what_came_before_the_first_token_is_relayed_with_it(http, system)
     system.provider.script["first"] = saying(*events)
     status, _, body = await ask(http, system, stream=True)
     assert (status, body) == (200, b"".join(events))
+
+
+async def test_an_answer_in_one_event_that_nothing_ends_is_relayed_once(http, system):
+    whole = b'data: {"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}'
+    system.provider.script["first"] = saying(whole)
+    status, _, body = await ask(http, system, stream=True)
+    assert (status, body) == (200, whole)
 
 
 async def test_an_answer_that_ends_without_a_word_is_the_models_own(http, system):

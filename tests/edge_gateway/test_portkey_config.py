@@ -39,7 +39,7 @@ def make(*ranking, form=CHAT, emitter=None, keys=KEYS, entries=ENTRIES, bounds=N
 def test_the_ranking_becomes_a_fallback_chain_in_its_order():
     made, config = make("openai/gpt-5.2", "deepseek/deepseek-v4-pro")
     assert config["strategy"]["mode"] == "fallback"
-    assert {408, 429, 500, 502, 503, 504, 529} == set(config["strategy"]["on_status_codes"])
+    assert {408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529} == set(config["strategy"]["on_status_codes"])
     assert [target["override_params"]["model"] for target in config["targets"]] == ["gpt-5.2", "deepseek-v4-pro"]
     assert [target["api_key"] for target in config["targets"]] == ["k-o", "k-d"]
     assert [target["request_timeout"] for target in config["targets"]] == [60_000, 60_000]
@@ -107,6 +107,16 @@ def test_the_longest_chain_fits_portkeys_header_limit():
     made, _ = make(*(f"{name}/{'m' * 80}" for name in entries), entries=entries, keys=keys)
     assert len(made.config) < 12_000
     assert made.models
+
+
+@pytest.mark.parametrize("count", [7, 16])
+def test_many_deployments_with_long_keys_leave_room_for_other_models(count):
+    several = [{"key": f"KEY_{number}"} for number in range(count)]
+    entries = {**ENTRIES, "openai": ProviderEntry(**{**ENTRIES["openai"].model_dump(), "deployments": several})}
+    keys = {**KEYS, **{f"KEY_{number}": "x" * 164 for number in range(count)}}
+    made, config = make("openai/gpt-5.2", "deepseek/x", entries=entries, keys=keys)
+    assert made.models == ("openai/gpt-5.2", "deepseek/x")
+    assert [len(branch["targets"]) for branch in config["targets"][0]["targets"]] == [2] * count
 
 
 def test_of_several_deployments_one_is_drawn_by_weight_and_the_others_follow_it():
@@ -187,6 +197,25 @@ def test_hosted_portkey_takes_virtual_keys_catalogue_slugs_and_saved_configurati
     made, config = make("saved/gpt-5.2", "team/gpt-5.2", emitter=hosted, entries=entries)
     assert (config, made.models) == ("pc-saved-1", ("saved/gpt-5.2",))
     assert json.loads(made.body)["model"] == "gpt-5.2"
+
+
+def test_hosted_portkey_translates_a_form_for_those_that_do_not_speak_it():
+    hosted, keys = Hosted(Features()), {**KEYS, "MISTRAL_API_KEY": "k-m"}
+    made, _ = make("mistral/codestral-latest", form=RESPONSES, emitter=hosted, keys=keys)
+    assert made.route == "/responses"
+    made, _ = make("openai/gpt-5.2", "mistral/codestral-latest", form=RESPONSES, emitter=hosted, keys=keys)
+    assert (made.route, len(made.models)) == ("/responses", 2)
+    assert make("openai/gpt-5.2", form=RESPONSES, emitter=hosted, keys=keys)[0].route == "/proxy/responses"
+
+
+@pytest.mark.parametrize("kept", [{"virtual_key": "deepseek-1a2b", "key": ""}, {"slug": "@deepseek-prod", "key": ""}])
+def test_a_provider_whose_key_hosted_portkey_keeps_is_asked_in_anthropics_form_through_it(kept):
+    entries = {**ENTRIES, "deepseek": ENTRIES["deepseek"].model_copy(update=kept)}
+    made, config = make("deepseek/x", form=MESSAGES, emitter=Hosted(Features()), entries=entries)
+    (target,) = config["targets"]
+    assert made.route == "/messages"
+    assert target.get("virtual_key", target.get("provider")) in kept.values()
+    assert "custom_host" not in target
 
 
 def test_without_hosted_portkey_what_only_it_holds_is_not_offered():
