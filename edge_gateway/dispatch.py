@@ -29,7 +29,7 @@ LAST_USED, TRIED_AGAIN = "x-portkey-last-used-option-index", "x-portkey-retry-at
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """Seconds: until a model's headers, until its first token, until its plain answer is whole, for a request in all."""
+    """Seconds: until a model's headers, from these until its first token, until its plain answer is whole, for a request."""
 
     first_byte: float
     first_token: float
@@ -139,13 +139,14 @@ class Dispatcher:
         wait = self._patience(order, made)
         # The others of its config are tried only if it fails.
         self._circuits.tried(made.models[0])
-        began = time.monotonic()
         try:
             upstream = await self._portkey.send(made, order.said, wait, order.deadline)
         except GatewayError as error:
             # Portkey itself did not answer, and there is nobody else to ask; one that cannot be reached has asked no model.
             asked = 0 if error.code == errors.UNREACHABLE else len(made.models)
             raise _Failure(error, asked, final=True) from None
+        # What other targets took before it is not held against the one that answers.
+        began = time.monotonic()
         position = made.position(upstream.header(LAST_USED))
         served = made.models[position]
         self._note_attempts(made, position, upstream)
