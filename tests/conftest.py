@@ -1,7 +1,8 @@
 """Fixtures: the real services with the real open-source Portkey gateway, around a fake provider."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
@@ -100,6 +101,34 @@ class System:
     provider: FakeProvider
     router: Process
     edge: Process
+
+
+@contextmanager
+def router_beside(system: System, *configs: Path, **env: str) -> Iterator[System]:
+    """A router of its own, with these configurations, in place of the system's."""
+    port = free_port()
+    router = start_router(port, ROUTER_CONFIG=":".join(map(str, configs)), **env)
+    try:
+        yield replace(system, router_port=port, router=router)
+    finally:
+        router.stop()
+
+
+@contextmanager
+def edge_beside(system: System, portkey: int, config: Path, **env: str) -> Iterator[System]:
+    """An edge of its own before the system's router; it remembers nothing unless `env` says otherwise."""
+    port = free_port()
+    usual = {
+        "EDGE_ROUTER": f"dns:///127.0.0.1:{system.router_port}",
+        "EDGE_CONFIG": str(config),
+        "PORTKEY_BASE_URL": f"http://127.0.0.1:{portkey}/v1",
+        **REMEMBERING_NOTHING,
+    }
+    edge = start_edge(port, **{**usual, **env})
+    try:
+        yield replace(system, url=f"http://127.0.0.1:{port}", edge=edge)
+    finally:
+        edge.stop()
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,10 @@ from edge_gateway.forms import COMPLETIONS
 from edge_gateway.prompt_messages import repeats_user
 from edge_gateway.settings import InvalidSetting, load_config
 from protos.router.v1 import router_pb2 as pb
-from tests.conftest import REMEMBERING_NOTHING, System
+from tests.conftest import System, edge_beside, router_beside
 from tests.fakes import anthropic
 from tests.fakes import provider as fake
-from tests.processes import free_port, start_edge, start_router, wait_until
+from tests.processes import wait_until
 from tests.router_service.calls import call
 
 USER = {"role": "user", "content": "hi"}
@@ -165,19 +165,11 @@ def fitting(running: System, portkey: int, edge_config, router_config, tmp_path_
     (folder / "router.toml").write_text(MODELS)
     config = edge_config.read_text() + RULES_OF_FAKES.format(provider=running.provider.url)
     (folder / "edge.toml").write_text(config)
-    router_port, edge_port = free_port(), free_port()
-    router = start_router(router_port, ROUTER_CONFIG=f"{router_config}:{folder / 'router.toml'}")
-    edge = start_edge(
-        edge_port,
-        EDGE_ROUTER=f"dns:///127.0.0.1:{router_port}",
-        EDGE_CONFIG=str(folder / "edge.toml"),
-        PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
-        ANTHROPIC_API_KEY="k-anthropic",
-        **REMEMBERING_NOTHING,
-    )
-    yield f"http://127.0.0.1:{edge_port}/v1/chat/completions", router_port
-    edge.stop()
-    router.stop()
+    with (
+        router_beside(running, router_config, folder / "router.toml") as routed,
+        edge_beside(routed, portkey, folder / "edge.toml", ANTHROPIC_API_KEY="k-anthropic") as adapting,
+    ):
+        yield f"{adapting.url}/v1/chat/completions", adapting.router_port
 
 
 async def test_each_provider_gets_what_it_takes_and_explain_decision_says_what_was_changed(http, system, fitting):

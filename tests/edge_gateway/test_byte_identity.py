@@ -13,10 +13,9 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import REMEMBERING_NOTHING, System
+from tests.conftest import System, edge_beside
 from tests.fakes import anthropic, openai_forms, openai_responses
 from tests.fakes.provider import FakeProvider
-from tests.processes import free_port, start_edge
 
 # Real processes and sockets take a few milliseconds an example.
 REAL = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -124,16 +123,9 @@ class Recorder:
 
 @pytest.fixture(scope="module")
 def recorded(running: System, edge_config) -> Iterator[tuple[str, Recorder]]:
-    recorder, port = Recorder(), free_port()
-    edge = start_edge(
-        port,
-        EDGE_ROUTER=f"dns:///127.0.0.1:{running.router_port}",
-        EDGE_CONFIG=str(edge_config),
-        PORTKEY_BASE_URL=recorder.provider.url,
-        **REMEMBERING_NOTHING,
-    )
-    yield f"http://127.0.0.1:{port}", recorder
-    edge.stop()
+    recorder = Recorder()
+    with edge_beside(running, 0, edge_config, PORTKEY_BASE_URL=recorder.provider.url) as edge:
+        yield edge.url, recorder
     recorder.provider.close()
 
 
@@ -195,14 +187,5 @@ def forms(running: System, portkey: int, edge_config, tmp_path_factory) -> Itera
     every = 'forms = ["chat", "responses", "completions", "embeddings"]\n'
     text = edge_config.read_text().replace("[providers.fake]\n", f"[providers.fake]\n{every}")
     path.write_text(f'{text}\n[providers.anthropic]\nbase_url = "{running.provider.url}"\n')
-    port = free_port()
-    edge = start_edge(
-        port,
-        EDGE_ROUTER=f"dns:///127.0.0.1:{running.router_port}",
-        EDGE_CONFIG=str(path),
-        PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
-        ANTHROPIC_API_KEY="k-anthropic",
-        **REMEMBERING_NOTHING,
-    )
-    yield System(f"http://127.0.0.1:{port}", running.router_port, running.provider, running.router, edge)
-    edge.stop()
+    with edge_beside(running, portkey, path, ANTHROPIC_API_KEY="k-anthropic") as edge:
+        yield edge

@@ -3,15 +3,16 @@
 import asyncio
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import aiohttp
 import pytest
 
 from edge_gateway.cache import MemoryStore
-from tests.conftest import System
+from tests.conftest import System, edge_beside, router_beside
 from tests.edge_gateway.aider_process import AiderProcess, edit
 from tests.fakes import provider as fake
-from tests.processes import free_port, log_events, start_edge, start_router, wait_until
+from tests.processes import log_events, wait_until
 from tests.redis_server import RedisServer
 
 BODY = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], "temperature": 0}
@@ -36,27 +37,17 @@ class House:
         return len(self.system.provider.seen)
 
 
+@contextmanager
 def started(running: System, portkey: int, edge_config, router_config, **env: str) -> Iterator[System]:
-    port, router_port = free_port(), free_port()
-    router = start_router(router_port, ROUTER_CONFIG=str(router_config))
-    edge = start_edge(
-        port,
-        EDGE_ROUTER=f"dns:///127.0.0.1:{router_port}",
-        EDGE_CONFIG=str(edge_config),
-        PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
-        EDGE_IDLE_TIMEOUT_SECONDS="2",
-        EDGE_CIRCUIT_FAILURES="0",
-        EDGE_RETRY_SHARE="10",
-        **env,
-    )
-    yield System(f"http://127.0.0.1:{port}", router_port, running.provider, router, edge)
-    edge.stop()
-    router.stop()
+    settings = {"EDGE_CACHE_SECONDS": "300", "EDGE_IDLE_TIMEOUT_SECONDS": "2", **env}
+    with router_beside(running, router_config) as routed, edge_beside(routed, portkey, edge_config, **settings) as edge:
+        yield edge
 
 
 @pytest.fixture(scope="module")
 def caching(running: System, portkey: int, edge_config, router_config) -> Iterator[System]:
-    yield from started(running, portkey, edge_config, router_config)
+    with started(running, portkey, edge_config, router_config) as edge:
+        yield edge
 
 
 @pytest.fixture
@@ -188,7 +179,7 @@ async def test_what_is_asked_again_belongs_to_the_same_conversation_afterwards(h
 @pytest.fixture
 def small(system: System, portkey: int, edge_config, router_config) -> Iterator[House]:
     settings = {"EDGE_CACHE_ANSWER_BYTES": "300", "EDGE_CACHE_SECONDS": "2"}
-    for edge in started(system, portkey, edge_config, router_config, **settings):
+    with started(system, portkey, edge_config, router_config, **settings) as edge:
         yield House(edge)
 
 
@@ -219,19 +210,18 @@ def redis() -> Iterator[RedisServer]:
 async def test_edges_that_share_a_redis_share_their_answers_and_go_on_without_it(
     http, system, portkey, edge_config, router_config, redis
 ):
-    houses = [started(system, portkey, edge_config, router_config, EDGE_REDIS_URL=redis.url) for _ in range(2)]
-    one, two = (House(next(house)) for house in houses)
-    two.key = one.key
-    _, first, body = await one.ask(http, stream=True)
-    wait_until(lambda: redis.command("DBSIZE") == b":2\r\n", "the answer in Redis")
-    _, again, repeated = await two.ask(http, stream=True)
-    assert (again["cache-status"], repeated) == ("edge_gateway; hit", body)
-    assert again["x-router-decision-id"] == first["x-router-decision-id"]
-    redis.kill()
-    status, headers, _ = await two.ask(http, stream=True)
-    assert (status, headers["cache-status"]) == (200, "edge_gateway; fwd=miss")
-    for house in houses:
-        assert next(house, None) is None
+    with ExitStack() as houses:
+        edges = [started(system, portkey, edge_config, router_config, EDGE_REDIS_URL=redis.url) for _ in range(2)]
+        one, two = (House(houses.enter_context(edge)) for edge in edges)
+        two.key = one.key
+        _, first, body = await one.ask(http, stream=True)
+        wait_until(lambda: redis.command("DBSIZE") == b":2\r\n", "the answer in Redis")
+        _, again, repeated = await two.ask(http, stream=True)
+        assert (again["cache-status"], repeated) == ("edge_gateway; hit", body)
+        assert again["x-router-decision-id"] == first["x-router-decision-id"]
+        redis.kill()
+        status, headers, _ = await two.ask(http, stream=True)
+        assert (status, headers["cache-status"]) == (200, "edge_gateway; fwd=miss")
 
 
 async def test_memory_holds_so_many_bytes_and_lets_the_oldest_go():

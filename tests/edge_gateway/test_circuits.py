@@ -3,16 +3,16 @@
 import asyncio
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from contextlib import ExitStack
 
 import aiohttp
 import pytest
 
 from edge_gateway.circuits import AT_ONCE, LONGEST, SHORTEST, Circuits
-from tests.conftest import System
+from tests.conftest import System, edge_beside, router_beside
 from tests.fakes import provider as fake
 from tests.fakes.behaviours import stream
-from tests.processes import free_port, start_edge, start_router, wait_until
+from tests.processes import wait_until
 from tests.redis_server import RedisServer
 
 BODY = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
@@ -115,33 +115,23 @@ def test_circuits_that_are_switched_off_stay_closed(clock):
     assert circuits.closed(["a"]) == ("a",)
 
 
-def edge_of(system: System, portkey: int, edge_config, **env: str) -> Iterator[str]:
-    """The address of an edge that has seen nothing yet, with the settings as they ship."""
-    port = free_port()
-    edge = start_edge(
-        port,
-        EDGE_ROUTER=f"dns:///127.0.0.1:{system.router_port}",
-        EDGE_CONFIG=str(edge_config),
-        PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
-        EDGE_CACHE_SECONDS="0",
-        **env,
-    )
-    yield f"http://127.0.0.1:{port}/v1/chat/completions"
-    edge.stop()
+# The settings as they ship.
+SHIPPED = {"EDGE_CIRCUIT_FAILURES": "3", "EDGE_RETRY_SHARE": "0.1"}
+PATH = "/v1/chat/completions"
 
 
 @pytest.fixture
 def hearing(system: System, router_config) -> Iterator[System]:
     """A router that has heard of no failure yet."""
-    port = free_port()
-    router = start_router(port, ROUTER_CONFIG=str(router_config))
-    yield replace(system, router_port=port, router=router)
-    router.stop()
+    with router_beside(system, router_config) as routed:
+        yield routed
 
 
 @pytest.fixture
 def fresh(hearing: System, portkey: int, edge_config) -> Iterator[str]:
-    yield from edge_of(hearing, portkey, edge_config)
+    """The address of an edge that has seen nothing yet."""
+    with edge_beside(hearing, portkey, edge_config, **SHIPPED) as edge:
+        yield edge.url + PATH
 
 
 async def post(http: aiohttp.ClientSession, url: str, **body) -> tuple[int, Mapping[str, str], dict]:
@@ -201,9 +191,11 @@ async def test_a_limit_that_a_provider_names_is_kept_by_all_requests(http, syste
 
 async def test_edges_that_share_a_redis_leave_a_model_alone_together(http, hearing, portkey, edge_config):
     redis = RedisServer()
-    edges = [edge_of(hearing, portkey, edge_config, EDGE_REDIS_URL=redis.url) for _ in range(2)]
-    try:
-        one, two = (next(edge) for edge in edges)
+    with ExitStack() as edges:
+        edges.callback(redis.close)
+        settings = {**SHIPPED, "EDGE_REDIS_URL": redis.url}
+        both = [edges.enter_context(edge_beside(hearing, portkey, edge_config, **settings)) for _ in range(2)]
+        one, two = (edge.url + PATH for edge in both)
         wait_until(
             lambda: redis.command("PUBSUB", "NUMSUB", "edge:circuits").endswith(b":2\r\n"), "both edges to listen"
         )
@@ -219,7 +211,3 @@ async def test_edges_that_share_a_redis_leave_a_model_alone_together(http, heari
         assert answer["error"]["code"] == "models_resting"
         assert 20 <= int(headers["retry-after"]) <= 30
         assert len(hearing.provider.seen) == seen
-    finally:
-        for edge in edges:
-            next(edge, None)
-        redis.close()

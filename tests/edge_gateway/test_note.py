@@ -5,10 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import REMEMBERING_NOTHING, System
+from tests.conftest import System, edge_beside, router_beside
 from tests.edge_gateway.test_completion import ask
 from tests.fakes import provider as fake
-from tests.processes import free_port, start_edge, start_router
 
 MODELS = """
 [profiles.told]
@@ -23,18 +22,8 @@ note = true
 def telling(running: System, portkey: int, edge_config, router_config, tmp_path_factory) -> Iterator[System]:
     path = tmp_path_factory.mktemp("note") / "router.toml"
     path.write_text(MODELS)
-    router_port, port = free_port(), free_port()
-    router = start_router(router_port, ROUTER_CONFIG=f"{router_config}:{path}")
-    edge = start_edge(
-        port,
-        EDGE_ROUTER=f"dns:///127.0.0.1:{router_port}",
-        EDGE_CONFIG=str(edge_config),
-        PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
-        **REMEMBERING_NOTHING,
-    )
-    yield System(f"http://127.0.0.1:{port}", router_port, running.provider, router, edge)
-    edge.stop()
-    router.stop()
+    with router_beside(running, router_config, path) as routed, edge_beside(routed, portkey, edge_config) as told:
+        yield told
 
 
 def split(body: bytes) -> tuple[dict, bytes]:

@@ -3,17 +3,15 @@
 import asyncio
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from tests.conftest import REMEMBERING_NOTHING, System
+from tests.conftest import System, edge_beside
 from tests.edge_gateway.test_completion import ask
 from tests.fakes import provider as fake
 from tests.fakes.behaviours import stream
-from tests.processes import free_port, start_edge
 
 ROLE_ONLY = (
     b'data: {"id":"c1","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
@@ -27,16 +25,8 @@ IDLE = 0.5
 @pytest.fixture
 def impatient(system: System, portkey: int, edge_config: Path) -> Iterator[System]:
     """An edge that ends silent streams soon, and gives first tokens their usual time."""
-    port = free_port()
-    edge = start_edge(
-        port,
-        EDGE_ROUTER=f"dns:///127.0.0.1:{system.router_port}",
-        EDGE_CONFIG=str(edge_config),
-        PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
-        EDGE_IDLE_TIMEOUT_SECONDS=str(IDLE),
-    )
-    yield replace(system, url=f"http://127.0.0.1:{port}", edge=edge)
-    edge.stop()
+    with edge_beside(system, portkey, edge_config, EDGE_IDLE_TIMEOUT_SECONDS=str(IDLE)) as edge:
+        yield edge
 
 
 def saying(*events: bytes):
@@ -160,22 +150,10 @@ async def test_a_request_that_takes_too_long_in_all_ends_in_an_error_event(syste
             await response.write(b": still here\n\n")
             await asyncio.sleep(0.1)
 
-    port = free_port()
-    edge = start_edge(
-        port,
-        EDGE_ROUTER=f"dns:///127.0.0.1:{system.router_port}",
-        EDGE_CONFIG=str(edge_config),
-        PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
-        EDGE_TOTAL_TIMEOUT_SECONDS="2",
-        **REMEMBERING_NOTHING,
-    )
-    try:
-        system.provider.script["first"] = dripping
-        slow = replace(system, url=f"http://127.0.0.1:{port}", edge=edge)
+    system.provider.script["first"] = dripping
+    with edge_beside(system, portkey, edge_config, EDGE_TOTAL_TIMEOUT_SECONDS="2") as brief:
         async with asyncio.timeout(20):
-            status, _, body = await ask(http, slow, stream=True)
-        assert status == 200
-        assert b'"code": "stream_total_timeout"' in body
-        assert b"[DONE]" not in body
-    finally:
-        edge.stop()
+            status, _, body = await ask(http, brief, stream=True)
+    assert status == 200
+    assert b'"code": "stream_total_timeout"' in body
+    assert b"[DONE]" not in body

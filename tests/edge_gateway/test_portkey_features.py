@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REMEMBERING_NOTHING, System
+from tests.conftest import System, edge_beside
 from tests.edge_gateway.test_completion import MESSAGES, ask
 from tests.fakes import provider as fake
-from tests.processes import Process, free_port, start_edge
 
 DEPLOYMENTS = """
 deployments = [
@@ -36,35 +35,20 @@ input_guardrails = [
 """
 
 
-def edge(running: System, portkey: int, config: Path, **env: str) -> tuple[System, Process]:
-    port = free_port()
-    process = start_edge(
-        port,
-        EDGE_ROUTER=f"dns:///127.0.0.1:{running.router_port}",
-        EDGE_CONFIG=str(config),
-        PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
-        **REMEMBERING_NOTHING,
-        **env,
-    )
-    return System(f"http://127.0.0.1:{port}", running.router_port, running.provider, running.router, process), process
-
-
 @pytest.fixture(scope="module")
 def deployed(running: System, portkey: int, edge_config: Path, tmp_path_factory) -> Iterator[System]:
     path = tmp_path_factory.mktemp("deployments") / "edge.toml"
     path.write_text(edge_config.read_text().replace("[providers.fake]\n", f"[providers.fake]{DEPLOYMENTS}"))
-    system, process = edge(running, portkey, path, FIRST_KEY="k-first", SECOND_KEY="k-second")
-    yield system
-    process.stop()
+    with edge_beside(running, portkey, path, FIRST_KEY="k-first", SECOND_KEY="k-second") as edge:
+        yield edge
 
 
 @pytest.fixture(scope="module")
 def unreached(running: System, portkey: int, edge_config: Path, tmp_path_factory) -> Iterator[System]:
     path = tmp_path_factory.mktemp("unreached") / "edge.toml"
     path.write_text(edge_config.read_text() + UNREACHED)
-    system, process = edge(running, portkey, path)
-    yield system
-    process.stop()
+    with edge_beside(running, portkey, path) as edge:
+        yield edge
 
 
 @pytest.mark.parametrize(
@@ -114,9 +98,8 @@ async def test_a_deployment_that_fails_is_followed_by_the_models_other_ones_befo
 def guarded(running: System, portkey: int, edge_config: Path, tmp_path_factory) -> Iterator[System]:
     path = tmp_path_factory.mktemp("guardrails") / "edge.toml"
     path.write_text(edge_config.read_text() + GUARDRAILS)
-    system, process = edge(running, portkey, path)
-    yield system
-    process.stop()
+    with edge_beside(running, portkey, path) as edge:
+        yield edge
 
 
 def asking(words: str) -> list[dict]:

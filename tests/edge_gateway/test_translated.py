@@ -8,11 +8,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.conftest import System
+from tests.conftest import System, edge_beside, router_beside
 from tests.fakes import anthropic
 from tests.fakes import provider as fake
 from tests.fakes.breaking import after_reading
-from tests.processes import free_port, start_edge, start_router
 
 MODELS = """
 [profiles.claude]
@@ -30,18 +29,11 @@ def claude_edge(
     (folder / "router.toml").write_text(MODELS)
     config = edge_config.read_text() + f'\n[providers.anthropic]\nbase_url = "{running.provider.url}"\n'
     (folder / "edge.toml").write_text(config)
-    router_port, edge_port = free_port(), free_port()
-    router = start_router(router_port, ROUTER_CONFIG=f"{router_config}:{folder / 'router.toml'}")
-    edge = start_edge(
-        edge_port,
-        EDGE_ROUTER=f"dns:///127.0.0.1:{router_port}",
-        EDGE_CONFIG=str(folder / "edge.toml"),
-        PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
-        ANTHROPIC_API_KEY="k-anthropic",
-    )
-    yield f"http://127.0.0.1:{edge_port}/v1/chat/completions"
-    edge.stop()
-    router.stop()
+    with (
+        router_beside(running, router_config, folder / "router.toml") as routed,
+        edge_beside(routed, portkey, folder / "edge.toml", ANTHROPIC_API_KEY="k-anthropic") as translated,
+    ):
+        yield f"{translated.url}/v1/chat/completions"
 
 
 @pytest.mark.parametrize("stream", [False, True])
