@@ -70,3 +70,26 @@ def test_an_undone_commit_shows_in_the_files_digests():
     assert after[1].files == ()
     assert undone[1].files == before[1].files
     assert understood("cache_prompts-04-main")[1].files != understood("cache_prompts-01-main")[1].files
+
+
+def test_where_a_prompt_is_said_to_be_stable_the_next_one_begins_alike():
+    """All but where the chat was cleared, its files were changed, or another process began."""
+    before: dict[tuple[str, str], tuple[list, int]] = {}
+    alike, other = 0, []
+    for path in sorted(CORPUS.glob("*.json")):
+        record = json.loads(path.read_text())
+        if "messages" not in record["body"]:
+            continue
+        _, found = understood(path.stem)
+        if found.purpose in ("commit", "summary"):
+            assert found.stable_turns == 0
+            continue
+        messages, place = record["body"]["messages"], (record["scenario"], found.purpose)
+        earlier, stable = before.get(place, ([], 0))
+        if stable and messages[:stable] == earlier[:stable]:
+            alike += 1
+        elif stable:
+            other.append(path.stem.rsplit("-", 2)[0])
+        before[place] = (messages, found.stable_turns)
+    assert set(other) <= {"clear_and_reset", "model_switch", "plain_names", "reflect_file_mention"}
+    assert alike > 100
