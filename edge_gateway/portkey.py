@@ -56,11 +56,12 @@ class Upstream:
         """
         now = time.monotonic()
         wait = self.idle_timeout if deadline is None else deadline - now
+        left = self.deadline - now
         try:
-            async with asyncio.timeout(min(wait, self.deadline - now)):
+            async with asyncio.timeout(min(wait, left)):
                 return await self.response.content.readany()
         except TimeoutError:
-            raise Stalled(overdue=time.monotonic() >= self.deadline) from None
+            raise Stalled(overdue=left <= wait) from None
         except (aiohttp.ClientError, OSError):
             raise BrokenOff from None
 
