@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 from edge_gateway import prompt_messages
@@ -14,15 +15,10 @@ from edge_gateway.forms import CHAT
 TEMPERATURE, MAX_TOKENS, MAX_COMPLETION_TOKENS = "temperature", "max_tokens", "max_completion_tokens"
 DROP_TEMPERATURE, RENAME_TO_NEW, RENAME_TO_OLD = "drop_temperature", "use_max_completion_tokens", "use_max_tokens"
 ADD_MAX_TOKENS, MERGE_USER, ADD_MARKERS = "add_max_tokens", "merge_user_messages", "add_cache_markers"
-# What a rule does, for whoever writes a configuration; the models it is for stand in edge.toml.
-RULES: Mapping[str, str] = {
-    DROP_TEMPERATURE: "leaves temperature out, for a model that refuses it",
-    RENAME_TO_NEW: "sends max_tokens as max_completion_tokens",
-    RENAME_TO_OLD: "sends max_completion_tokens as max_tokens",
-    ADD_MAX_TOKENS: "sends the provider's default_max_tokens where the request has no limit",
-    MERGE_USER: "joins user messages that follow each other",
-    ADD_MARKERS: "marks where the prompt's stable beginning ends, for the provider's prompt cache",
-}
+# edge.toml says what each does, and for which models.
+RULES = (DROP_TEMPERATURE, RENAME_TO_NEW, RENAME_TO_OLD, ADD_MAX_TOKENS, MERGE_USER, ADD_MARKERS)
+# Models whose rules are remembered: a request looks up a dozen, and each has dozens of globs.
+REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +54,7 @@ class Adaptations:
     def __init__(self, models: Mapping[str, Sequence[str]]) -> None:
         """`models`: for each rule the globs of `provider/model` that it is for; a rule without any is switched off."""
         self._models = {name: tuple(globs) for name, globs in models.items()}
+        self._rules_of = lru_cache(REMEMBERED)(self._find_rules)
 
     def needed(self, model: str, asked: Asked, default_max_tokens: int | None) -> Adaptation:
         """What of the request a model needs otherwise; `default_max_tokens`: its provider's, None where it needs none."""
@@ -109,7 +106,12 @@ class Adaptations:
         return edits
 
     def _is_for(self, rule: str, model: str) -> bool:
-        return any(fnmatchcase(model, glob) for glob in self._models.get(rule, ()))
+        return rule in self._rules_of(model)
+
+    def _find_rules(self, model: str) -> frozenset[str]:
+        return frozenset(
+            rule for rule, globs in self._models.items() if any(fnmatchcase(model, glob) for glob in globs)
+        )
 
 
 def adapted_body(raw: bytes, adaptations: Sequence[Adaptation], stable: int) -> tuple[bytes, list[dict[str, Any]]]:

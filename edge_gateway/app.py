@@ -167,7 +167,7 @@ def _told(request: Request, error: GatewayError) -> bytes:
 
 async def _gateway_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, GatewayError)  # noqa: S101 - registered for this type alone
-    return Response(error.body(), error.status, error.headers, "application/json")
+    return Response(_told(request, error), error.status, error.headers, "application/json")
 
 
 async def _bug(request: Request, error: Exception) -> Response:

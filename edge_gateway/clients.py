@@ -9,6 +9,7 @@ from edge_gateway.access.admission import Admission, Ticket
 from edge_gateway.access.entries import Key
 from edge_gateway.access.keys import Keys
 from edge_gateway.access.limits import Claim
+from edge_gateway.access.refusals import budget_unknown
 from edge_gateway.chat_request import ChatRequest
 from edge_gateway.decisions import Offer
 from edge_gateway.event_stream import Usage
@@ -54,14 +55,15 @@ class Clients:
         if key is None or self._admission is None:
             return None
         offer = self._offer()
+        if key.limits.budgeted and not offer.models:
+            raise budget_unknown(key)
         if key.limits.budgeted and not models:
             raise errors.unknown_model(request.model, list(offer.profiles))
         facts = offer.models
         output = min(pricing.most_output(models, facts, request.output_tokens) * request.answers, MOST_TOKENS)
         # No token is shorter than a byte.
         tokens = max(body_bytes, request.input_tokens) + request.images * TOKENS_OF_LARGE_IMAGE
-        priced = [model for model in models if model in facts] if len(models) > 1 else models
-        claim = Claim(tokens + output, pricing.most_cost(priced, facts, tokens, output))
+        claim = Claim(tokens + output, pricing.most_cost(models, facts, tokens, output))
         ticket = await self._admission.enter(key, claim)
         return self._settling(ticket)
 

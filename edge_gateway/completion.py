@@ -38,7 +38,7 @@ _FINAL = (errors.BAD_REQUEST, errors.UNAUTHORIZED, errors.FORBIDDEN, errors.NOT_
 class _Asked:
     """A request that has been read: what it says, what it is for, and which conversation goes on, if any.
 
-    `kept_under`: the key of its answer in the cache, empty when that is not to be kept.
+    `kept_under`: the key of its answer in the cache, empty when that is not to be kept. `wish`: the client's as to the cache.
     """
 
     form: Form
@@ -47,6 +47,7 @@ class _Asked:
     understanding: Understanding
     recognised: Recognised | None
     kept_under: bytes
+    wish: Wish
 
 
 class Completion:
@@ -82,18 +83,19 @@ class Completion:
         request = form.parse(call.body)
         call.requested_model = request.model
         self._clients.check(key, request.model)
-        understanding = aider.understand(request) if form.routed and request.turns else _NOT_UNDERSTOOD
-        recognised = self._recognise(call, request, understanding) if form.routed and request.turns else None
+        caller = conversations.caller(call.request_headers, call.peer)
+        talks = form.routed and bool(request.turns)
+        understanding = aider.understand(request) if talks else _NOT_UNDERSTOOD
+        recognised = self._recognise(call, caller, request, understanding) if talks else None
         call.headers |= {
             "x-router-purpose": understanding.purpose,
             "x-router-previous-outcome": recognised.previous.outcome if recognised else "none",
         }
         wish = wish_of(call.request_headers)
-        caller = conversations.caller(call.request_headers, call.peer)
         takes = self._answers.takes(request, wish)
         versions = versions_of(call.request_headers)
         kept_under = key_of(caller, form.path, versions, call.body) if takes else b""
-        asked = _Asked(form, request, key, understanding, recognised, kept_under)
+        asked = _Asked(form, request, key, understanding, recognised, kept_under, wish)
         try:
             kept = await self._answers.find(asked.kept_under) if takes and wish is Wish.NONE else None
             return self._again(call, asked, kept) if kept else await self._answer(call, asked)
@@ -105,10 +107,10 @@ class Completion:
             self._ended(recognised, "refused" if final else "provider_failed")
             raise
 
-    def _recognise(self, call: Call, request: ChatRequest, understanding: Understanding) -> Recognised:
+    def _recognise(self, call: Call, caller: bytes, request: ChatRequest, understanding: Understanding) -> Recognised:
         """Which conversation goes on, and what the request tells of its earlier replies."""
         asked = conversations.Request(
-            caller=conversations.caller(call.request_headers, call.peer),
+            caller=caller,
             stated=conversations.identify(call.request_headers, call.base_url_session),
             body=hash(call.body),
             resent=call.request_headers.get(RETRY_COUNT, "0") not in ("0", ""),
@@ -208,8 +210,8 @@ class Completion:
         delivery.served, delivery.adaptations = answer.served, answer.adaptations
         call.headers |= {**self._told(answer), **relay.passed_headers(answer.upstream)}
         if asked.kept_under:
-            fresh = wish_of(call.request_headers) is Wish.FRESH
-            call.headers["cache-status"] = f"edge_gateway; fwd={'request' if fresh else 'miss'}"
+            why = "request" if asked.wish is Wish.FRESH else "miss"
+            call.headers["cache-status"] = f"edge_gateway; fwd={why}"
         if answer.upstream.status == errors.GUARDRAIL_OBJECTED:
             delivery.recording = None
         if answer.opening is None:

@@ -147,18 +147,16 @@ class Outcomes:
 
     async def _account(self, ended: Delivered, seconds: tuple[float, float] | None, settle: Settle | None) -> None:
         """Report a delivery, and settle what it cost: by the router's word, or without it where that does not come at once."""
-        settled = asyncio.Event()
 
-        async def settle_once(cost: float | None) -> None:
-            if settle is not None and not settled.is_set():
-                settled.set()
+        async def settled(cost: float | None) -> None:
+            if settle is not None:
                 await settle(ended.usage, ended.served, cost)
 
         if seconds is None:
-            await settle_once(None)
+            await settled(None)
             return
         await self._report(
-            ended.decision.id, ended.served, ended.outcome, ended.usage, seconds, ended.adaptations, settle_once
+            ended.decision.id, ended.served, ended.outcome, ended.usage, seconds, ended.adaptations, settled
         )
 
     async def _report(
@@ -179,7 +177,9 @@ class Outcomes:
             except RouterUnavailable as error:
                 problem = str(error)
             if settle is not None:
+                # Whoever waits for room waits for this; a router that is away may take long to say.
                 await settle(cost)
+                settle = None
             if not problem:
                 return
             if pause is None or closing or problem not in ABSENT:

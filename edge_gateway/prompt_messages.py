@@ -12,8 +12,6 @@ from edge_gateway.chat_request import Turn
 from edge_gateway.errors import invalid_request
 
 EPHEMERAL = {"type": "ephemeral"}
-# Anthropic takes four; one is left to the client's own.
-MOST_MARKERS = 3
 _RULES = ("system", "developer")
 
 
@@ -91,8 +89,8 @@ def marked(messages: Sequence[msgspec.Raw], stable: int) -> list[msgspec.Raw]:
     made = list(messages)
     if any(b'"cache_control"' in bytes(message) for message in made):
         return made
-    rules = [at for at, message in enumerate(made) if _head.decode(message).role in _RULES and at < stable]
-    for at in sorted({*rules[-1:], stable - 1})[:MOST_MARKERS]:
+    rules = [at for at, message in enumerate(made[:stable]) if _head.decode(message).role in _RULES]
+    for at in {*rules[-1:], stable - 1}:
         made[at] = _with_marker(made[at])
     return made
 

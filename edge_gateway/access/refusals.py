@@ -36,13 +36,17 @@ def price_unknown(name: str) -> GatewayError:
     return invalid_request(f"{text} Ask for a model with a price, or for a profile.", "model", "model_price_unknown")
 
 
+def budget_unknown(key: Key) -> GatewayError:
+    """The router has not yet told what has been spent, or what models cost."""
+    text = f"What the key {key.name} has spent of its budget is not known yet. Try again in {UNKNOWN_RETRY} s."
+    headers = {"retry-after": str(UNKNOWN_RETRY)}
+    return GatewayError(UNAVAILABLE, "service_unavailable", "budget_unknown", text, headers=headers)
+
+
 def refused(key: Key, refusal: Refusal) -> GatewayError:
     """The client's error for a refusal."""
     if refusal.limit is Limit.UNKNOWN:
-        text = f"What the key {key.name} has spent of its budget is not known yet. Try again in {UNKNOWN_RETRY} s."
-        return GatewayError(
-            UNAVAILABLE, "service_unavailable", "budget_unknown", text, headers={"retry-after": str(UNKNOWN_RETRY)}
-        )
+        return budget_unknown(key)
     if refusal.limit in (Limit.DAY, Limit.MONTH) and not refusal.passing:
         return _spent(key, refusal)
     text = f"{_limited(key, refusal)} Try again in {refusal.seconds} s."

@@ -8,18 +8,9 @@ import msgspec
 
 from edge_gateway import chat_request
 from edge_gateway.event_stream import Piece, Said, Usage
+from edge_gateway.forms.choices import Chunk, Ending, answer_of, event_of
 from edge_gateway.forms.form import Form
-from edge_gateway.forms.reading import NOTHING, UNREADABLE, count, error_of
-
-
-class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
+from edge_gateway.forms.reading import NOTHING, UNREADABLE
 
 
 class _Message(msgspec.Struct):
@@ -37,22 +28,14 @@ class _Message(msgspec.Struct):
     thinking_blocks: msgspec.Raw = msgspec.Raw()
 
 
-class _Choice(msgspec.Struct):
+class _Choice(Ending):
     # Unread: what a provider puts here in its own way must not hide that the answer is complete.
     index: msgspec.Raw = msgspec.Raw()
     delta: msgspec.Raw = msgspec.Raw()
     message: msgspec.Raw = msgspec.Raw()
-    finish_reason: str | None = None
 
 
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    usage: msgspec.Raw = msgspec.Raw()
-    error: msgspec.Raw = msgspec.Raw()
-
-
-_chunk = msgspec.json.Decoder(_Chunk)
-_usage = msgspec.json.Decoder(_Usage)
+_chunk = msgspec.json.Decoder(Chunk[_Choice])
 _message = msgspec.json.Decoder(_Message)
 _BESIDE_TEXT = attrgetter(*_Message.__struct_fields__[1:])
 # Of several answers Aider and most others read the first.
@@ -67,13 +50,7 @@ def read_event(data: bytes) -> Piece | None:
         chunk = _chunk.decode(data)
     except UNREADABLE:
         return None
-    text, anything, finished = "", False, 0
-    for choice in chunk.choices or ():
-        finished += bool(choice.finish_reason)
-        said = _said(choice, choice.delta)
-        text += said.text
-        anything = anything or said.anything
-    return Piece(Said(text, anything), finished, error_of(chunk.error), read_usage(chunk.usage))
+    return event_of(chunk, _said_in_piece)
 
 
 def read_plain(body: bytes) -> tuple[Usage, Said] | None:
@@ -82,27 +59,15 @@ def read_plain(body: bytes) -> tuple[Usage, Said] | None:
         chunk = _chunk.decode(body)
     except UNREADABLE:
         return None
-    if chunk.choices is None:
-        return None
-    said = [_said(choice, choice.message) for choice in chunk.choices]
-    if error_of(chunk.error) and not any(one.anything for one in said):
-        return None
-    text = next((one.text for one in said if one.text), "")
-    return read_usage(chunk.usage) or Usage(), Said(text, any(one.anything for one in said))
+    return answer_of(chunk, _said_in_message)
 
 
-def read_usage(raw: msgspec.Raw) -> Usage | None:
-    """The provider's count in our words, what it left out as 0; None when it gave none that can be read."""
-    try:
-        usage = _usage.decode(raw)
-    except UNREADABLE:
-        return None
-    details = usage.prompt_tokens_details
-    return Usage(
-        input_tokens=count(usage.prompt_tokens),
-        output_tokens=count(usage.completion_tokens),
-        cached_input_tokens=count(details.cached_tokens) if details else 0,
-    )
+def _said_in_piece(choice: _Choice) -> Said:
+    return _said(choice, choice.delta)
+
+
+def _said_in_message(choice: _Choice) -> Said:
+    return _said(choice, choice.message)
 
 
 def _said(choice: _Choice, message: msgspec.Raw) -> Said:

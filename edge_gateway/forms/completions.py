@@ -8,9 +8,9 @@ import msgspec
 
 from edge_gateway.chat_request import ChatRequest, Turn, estimate, read
 from edge_gateway.event_stream import Piece, Said, Usage
-from edge_gateway.forms.chat import read_usage
+from edge_gateway.forms.choices import Chunk, Ending, answer_of, event_of
 from edge_gateway.forms.form import Form
-from edge_gateway.forms.reading import UNREADABLE, error_of
+from edge_gateway.forms.reading import UNREADABLE
 
 
 class _Body(msgspec.Struct):
@@ -23,18 +23,11 @@ class _Body(msgspec.Struct):
     best_of: Any = None
 
 
-class _Choice(msgspec.Struct):
+class _Choice(Ending):
     text: str | None = None
-    finish_reason: str | None = None
 
 
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    usage: msgspec.Raw = msgspec.Raw()
-    error: msgspec.Raw = msgspec.Raw()
-
-
-_chunk = msgspec.json.Decoder(_Chunk)
+_chunk = msgspec.json.Decoder(Chunk[_Choice])
 
 
 def parse(raw: bytes) -> ChatRequest:
@@ -64,10 +57,7 @@ def read_event(data: bytes) -> Piece | None:
         chunk = _chunk.decode(data)
     except UNREADABLE:
         return None
-    choices = chunk.choices or ()
-    text = "".join(choice.text or "" for choice in choices)
-    finished = sum(bool(choice.finish_reason) for choice in choices)
-    return Piece(Said(text, bool(text)), finished, error_of(chunk.error), read_usage(chunk.usage))
+    return event_of(chunk, _said)
 
 
 def read_plain(body: bytes) -> tuple[Usage, Said] | None:
@@ -76,12 +66,11 @@ def read_plain(body: bytes) -> tuple[Usage, Said] | None:
         chunk = _chunk.decode(body)
     except UNREADABLE:
         return None
-    if chunk.choices is None:
-        return None
-    text = next((choice.text for choice in chunk.choices if choice.text), "")
-    if error_of(chunk.error) and not text:
-        return None
-    return read_usage(chunk.usage) or Usage(), Said(text, bool(text))
+    return answer_of(chunk, _said)
+
+
+def _said(choice: _Choice) -> Said:
+    return Said(choice.text or "", bool(choice.text))
 
 
 COMPLETIONS = Form("completions", "/completions", False, parse, read_event, read_plain)

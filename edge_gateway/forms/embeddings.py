@@ -8,7 +8,7 @@ import msgspec
 
 from edge_gateway.chat_request import ChatRequest, Turn, estimate, read
 from edge_gateway.event_stream import Piece, Said, Usage
-from edge_gateway.forms.chat import read_usage
+from edge_gateway.forms.choices import read_usage
 from edge_gateway.forms.form import Form
 from edge_gateway.forms.reading import UNREADABLE
 
@@ -48,7 +48,7 @@ def read_plain(body: bytes) -> tuple[Usage, Said] | None:
         answer = _answer.decode(body)
     except UNREADABLE:
         return None
-    return read_usage(answer.usage) or Usage(), Said("", bool(answer.data))
+    return read_usage(answer.usage), Said("", bool(answer.data))
 
 
 EMBEDDINGS = Form("embeddings", "/embeddings", False, parse, read_event, read_plain)

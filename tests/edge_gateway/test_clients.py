@@ -194,6 +194,16 @@ async def test_a_budget_is_never_passed_by_more_than_one_request_and_survives_a_
             redis.close()
 
 
+async def test_while_the_router_has_told_no_prices_a_budget_is_a_matter_of_trying_again(http, door):
+    key, free = door.key("alice", "--budget-usd-per-day", "1"), door.key("bob")
+    door.router.stop()
+    url = door.open()
+    status, headers, answer = await ask(http, url, key)
+    assert (status, answer["error"]["code"], headers["retry-after"]) == (503, "budget_unknown", "2")
+    status, headers, _ = await ask(http, url, free, model="auto")
+    assert (status, headers["x-router-source"]) == (200, "edge_default")
+
+
 async def test_of_200_clients_at_once_as_many_are_served_as_a_minute_has_requests(http, door):
     key = door.key("alice", "--requests-per-minute", "50")
     url = door.open()
