@@ -61,7 +61,10 @@ class Circuits:
 
     def succeeded(self, model: str) -> None:
         """The model has answered."""
-        self._circuits.pop(model, None)
+        circuit = self._circuits.get(model)
+        # Whoever was under way when it was left alone, here or by another edge, knows nothing of what came since.
+        if circuit is not None and self._now() >= circuit.until:
+            del self._circuits[model]
 
     def failed(self, model: str, patience: float = 0.0) -> None:
         """The model's provider has failed; `patience`: the seconds for which it wants to be left alone, 0 if it says none."""

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from edge_gateway.circuits import AT_ONCE, LONGEST, SHORTEST, Circuits
+from tests.clock import Clock
 from tests.conftest import System, edge_beside, router_beside
 from tests.fakes import provider as fake
 from tests.fakes.behaviours import stream
@@ -16,14 +17,6 @@ from tests.processes import wait_until
 from tests.redis_server import RedisServer
 
 BODY = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -68,9 +61,23 @@ def test_a_failed_look_doubles_the_pause_up_to_its_limit_and_success_ends_it(cir
         circuits.failed("a")
         pauses.append(circuits.wait(["a"]))
     assert pauses == [10, 20, 40, LONGEST, LONGEST, LONGEST]
+    clock.now += circuits.wait(["a"])
     circuits.succeeded("a")
     assert circuits.closed(["a"]) == ("a",)
     assert circuits.wait(["a"]) == 0
+
+
+def test_an_answer_that_was_under_way_when_a_model_was_left_alone_does_not_end_that(circuits, clock):
+    circuits.failed("a", 30)
+    circuits.rest("b", 30)
+    for model in ("a", "b"):
+        circuits.succeeded(model)
+    assert circuits.closed(["a", "b"]) == ()
+    clock.now += 30
+    for model in ("a", "b"):
+        circuits.succeeded(model)
+    assert circuits.wait(["a", "b"]) == 0
+    assert circuits.closed(["a", "b"]) == ("a", "b")
 
 
 def test_requests_that_fail_at_once_have_a_model_left_alone_for_no_longer_than_one_after_the_other(circuits, clock):

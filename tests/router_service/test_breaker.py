@@ -3,14 +3,7 @@
 import pytest
 
 from router_service.breaker import Breaker, Ticket
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture

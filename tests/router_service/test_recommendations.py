@@ -13,6 +13,7 @@ from router_service.domain import Consultation, Message
 from router_service.not_diamond import NotDiamond
 from router_service.recommendations import BURST, OVER_THE_LIMIT, RATE, Recommendations
 from router_service.stores.memory import MemoryStore
+from tests.clock import Clock
 from tests.fakes import not_diamond as fake
 from tests.processes import wait_until
 
@@ -35,14 +36,6 @@ def model(name: str) -> Model:
 
 
 MODELS = (model("openai/gpt"), model(GEMINI))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Script:

@@ -1,21 +1,17 @@
-"""A clock that a test moves, and keys to be limited."""
+"""A moment to begin at, and keys to be limited."""
 
 from edge_gateway.access.entries import Key
 from edge_gateway.access.limits import Claim, Limits
+from tests.clock import Clock
 
 # A Wednesday, 2026-11-25 22:00:00.5 UTC.
 START = 1_795_644_000.5
 DAY = 86_400.0
 
 
-class Clock:
-    """Epoch seconds."""
-
-    def __init__(self, now: float = START) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
+def wednesday() -> Clock:
+    """Epoch seconds from `START` on."""
+    return Clock(START)
 
 
 def key(name: str = "alice", **limits: float) -> Key:

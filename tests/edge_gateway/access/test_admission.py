@@ -12,7 +12,8 @@ from edge_gateway.access.limits import Claim
 from edge_gateway.access.memory import MemoryLimiter
 from edge_gateway.access.redis import RedisLimiter
 from edge_gateway.errors import GatewayError
-from tests.edge_gateway.access.clock import Clock, claim, key
+from tests.clock import Clock
+from tests.edge_gateway.access.clock import claim, key, wednesday
 from tests.redis_server import RedisServer
 
 # Longer than any test may take: who waits so long and is admitted was admitted because there was room.
@@ -31,7 +32,7 @@ class Counting(MemoryLimiter):
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return wednesday()
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from edge_gateway.access.limiter import InvalidAddress, Limiter, open_limiter
 from edge_gateway.access.limits import WINDOW, Limit
 from edge_gateway.access.memory import MemoryLimiter
 from edge_gateway.access.redis import RedisLimiter
-from tests.edge_gateway.access.clock import DAY, START, Clock, claim, key
+from tests.clock import Clock
+from tests.edge_gateway.access.clock import DAY, START, claim, key, wednesday
 from tests.redis_server import RedisServer
 
 
@@ -29,7 +30,7 @@ def server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return wednesday()
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -287,7 +288,7 @@ class Played:
 @given(EVENTS)
 @settings(max_examples=300, deadline=None)
 def test_no_order_of_events_uses_more_than_the_limits_and_one_requests_part(events):
-    clock = Clock()
+    clock = wednesday()
     played = Played(clock)
 
     async def play() -> None:
@@ -302,7 +303,7 @@ def test_no_order_of_events_uses_more_than_the_limits_and_one_requests_part(even
 @given(EVENTS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_redis_answers_any_order_of_events_as_memory_does(server, events):
-    remembered, shared = Played(Clock()), Played(Clock())
+    remembered, shared = Played(wednesday()), Played(wednesday())
     server.command("FLUSHALL")
 
     async def play() -> None:

@@ -8,7 +8,7 @@ import pytest
 from edge_gateway.access.limits import Limit
 from edge_gateway.access.memory import MemoryLimiter
 from edge_gateway.access.reconciliation import Reconciler
-from tests.edge_gateway.access.clock import Clock, claim, key
+from tests.edge_gateway.access.clock import claim, key, wednesday
 
 TODAY, MONTH = datetime(2026, 11, 25, tzinfo=UTC).timestamp(), datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 
@@ -34,11 +34,11 @@ class Ledger:
 
 @pytest.fixture
 def limiter() -> MemoryLimiter:
-    return MemoryLimiter(Clock())
+    return MemoryLimiter(wednesday())
 
 
 def reconciler(ledger: Ledger, limiter: MemoryLimiter, told: list, seconds: float = 1000.0) -> Reconciler:
-    return Reconciler(ledger.spending, limiter, lambda *what: told.append(what), seconds, Clock())
+    return Reconciler(ledger.spending, limiter, lambda *what: told.append(what), seconds, wednesday())
 
 
 async def test_the_sums_since_the_days_and_the_months_beginning_in_utc_reach_the_budgets(limiter):

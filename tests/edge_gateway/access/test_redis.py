@@ -10,7 +10,8 @@ import pytest
 from edge_gateway.access.limits import Limit
 from edge_gateway.access.redis import RedisLimiter
 from edge_gateway.access.redis_link import FAILURES
-from tests.edge_gateway.access.clock import Clock, claim, key
+from tests.clock import Clock
+from tests.edge_gateway.access.clock import claim, key, wednesday
 from tests.redis_server import RedisServer
 
 # Five times the default: a loaded machine must not look like a Redis that is gone.
@@ -49,7 +50,7 @@ async def edge(server: RedisServer, clock: Clock | None = None, op_timeout: floa
 @pytest.fixture
 async def edges(server: RedisServer) -> AsyncIterator[tuple[Edge, Edge, Clock]]:
     server.command("FLUSHALL")
-    clock = Clock()
+    clock = wednesday()
     async with edge(server, clock) as one, edge(server, clock) as other:
         yield one, other, clock
 
