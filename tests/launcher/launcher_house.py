@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
@@ -54,10 +55,17 @@ STAND_INS = {
 }
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports that differ: each is held until the last is found."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 def is_alive(pid: int) -> bool:
@@ -122,10 +130,11 @@ class House:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.ports = {name: free_port() for name in LISTEN_VARIABLES}
+        *own, ollama = free_ports(len(LISTEN_VARIABLES) + 1)
+        self.ports = dict(zip(LISTEN_VARIABLES, own, strict=True))
         self.variables = {name: f"127.0.0.1:{port}" for name, port in self.ports.items()}
         # No Ollama of this machine is asked.
-        self.variables |= {"OLLAMA_HOST": f"127.0.0.1:{free_port()}", "PATH": os.environ["PATH"]}
+        self.variables |= {"OLLAMA_HOST": f"127.0.0.1:{ollama}", "PATH": os.environ["PATH"]}
         self.launched: list[Launched] = []
         shutil.copytree(REPOSITORY / "launcher", root / "launcher")
         (root / "portkey").symlink_to(REPOSITORY / "portkey")
