@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from edge_gateway import json_guard
 from edge_gateway.errors import invalid_request
 
 # Characters a token, on the low side for English and code: an estimate that errs towards a larger context.
@@ -15,6 +16,8 @@ CHARACTERS_PER_TOKEN = 3.5
 TOKENS_PER_MESSAGE = 4
 TOKENS_PER_IMAGE = 1000
 IMAGES = frozenset({"image_url", "input_image", "image"})
+# Names by which other gateways let a client choose the server or its key. Here the configuration alone does.
+STEERING = frozenset({"api_base", "api_key", "base_url", "custom_host", "customHost", "virtual_key"})
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
@@ -86,7 +89,6 @@ class ChatRequest:
         return self.images > 0
 
 
-_everything = msgspec.json.Decoder(dict[str, Any])
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _tools = msgspec.json.Decoder(_Tools)
 
@@ -121,12 +123,22 @@ def read(raw: bytes, kind: type[Body], wanted: str) -> tuple[Body, frozenset[str
 
     `wanted`: what a body has to hold at least, in words.
     """
+    json_guard.check(raw)
     try:
-        return _decode(raw, kind)
+        # Unread values: a field that nobody here reads may hold what Python cannot, a number beyond its floats for one.
+        fields = _fields.decode(raw)
+        json_guard.check_names(raw, fields)
+        body = msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
         raise invalid_request(*_complaint(str(error))) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except RecursionError:
+        raise json_guard.too_complex("values nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise invalid_request(f"The request body is not JSON. Send a JSON object with {wanted}.") from None
+    if steering := sorted(STEERING & fields.keys()):
+        text = f"This gateway chooses the server and its key itself; leave out {steering[0]}."
+        raise invalid_request(text, steering[0], "field_not_allowed")
+    return body, frozenset(fields)
 
 
 def is_image(part: Mapping[str, Any]) -> bool:
@@ -137,11 +149,7 @@ def is_image(part: Mapping[str, Any]) -> bool:
 
 def tools_characters(raw: bytes) -> int:
     """The length of the tools of a body that has been read, as they were sent, blanks included."""
-    try:
-        return sum(len(memoryview(tool)) for tool in _tools.decode(raw).tools)
-    except msgspec.ValidationError:
-        # The last of several members of one name counts; the ones before it may be anything.
-        return len(raw)
+    return sum(len(memoryview(tool)) for tool in _tools.decode(raw).tools)
 
 
 def tokens_of(text: str) -> int:
@@ -174,16 +182,6 @@ def clipped(turns: tuple[Turn, ...], limit: int) -> tuple[Turn, ...]:
         tail.append(Turn(role, turn.text[: min(room, limit // 2)]))
         room -= len(tail[-1].text)
     return (*head, *reversed(tail))
-
-
-def _decode(raw: bytes, kind: type[Body]) -> tuple[Body, frozenset[str]]:
-    """The fields that matter, and the names of all: from one reading of the bytes where that is possible."""
-    try:
-        everything = _everything.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # A field that nobody here reads may hold what Python cannot, a number beyond its floats for one: pass over it.
-        return msgspec.json.decode(raw, type=kind), frozenset(_fields.decode(raw))
-    return msgspec.convert(everything, kind), frozenset(everything)
 
 
 def _turns(messages: list[_Message]) -> tuple[tuple[Turn, ...], int]:

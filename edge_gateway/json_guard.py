@@ -1,0 +1,71 @@
+"""Keeps out JSON that is dear to parse or that two readers may read differently.
+
+Parsing cannot be interrupted, and a parser makes an object of every value: nine megabytes of `{}` take half a second and most
+of a gigabyte. So the values are counted first, over the bytes and without a Python step for each.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import accumulate
+
+import msgspec
+
+from edge_gateway.errors import GatewayError, invalid_request
+
+# Aider's largest recorded request has fewer than 1,000 values.
+MOST_VALUES = 200_000
+# A member has two strings at most, and a string two quotes.
+_MOST_QUOTES = 4 * MOST_VALUES
+_STRUCTURE = bytes.maketrans(b"{}[]", b"()()")
+_OTHERS = bytes(set(range(256)) - set(b"{}[],"))
+_DEEPER = {ord("("): 1, ord(")"): -1, ord(","): 0}
+
+
+def check(raw: bytes) -> None:
+    """Return where a text may be parsed; an invalid_request error where it holds too many values."""
+    # A value takes two bytes at least, and only what separates values can stand for more of them.
+    if len(raw) <= 2 * MOST_VALUES or raw.count(b",") + raw.count(b"{") + raw.count(b"[") < MOST_VALUES:
+        return
+    structure = _structure(raw)
+    if structure is None or structure.count(b",") + structure.count(b"(") >= MOST_VALUES:
+        raise too_complex(f"more than {MOST_VALUES} values")
+
+
+def check_names(raw: bytes, members: Mapping[str, msgspec.Raw]) -> None:
+    """An invalid_request error where a name stands twice at the top of an object: one reader takes the first, another the last.
+
+    `members`: what a parser made of the same bytes.
+    """
+    count = len(members)
+    held = sum(len(memoryview(value)) for value in members.values()) + sum(len(json.dumps(name)) for name in members)
+    # Beside names and values there are the braces, the colons and the commas, and the blanks that Python's json puts in.
+    beside = len(raw) - held - 2 * count - 1
+    if beside in (0, 2 * count - 1):
+        return
+    structure = _structure(raw)
+    if structure is None:
+        raise too_complex(f"more than {MOST_VALUES} values")
+    depths = accumulate(map(_DEEPER.__getitem__, structure))
+    commas = sum(depth == 1 and byte == ord(",") for depth, byte in zip(depths, structure, strict=True))
+    if count and commas + 1 != count:
+        text = "The request body holds a field twice at its top level; send each once."
+        raise invalid_request(text, code="duplicate_field")
+
+
+def too_complex(what: str) -> GatewayError:
+    """A text that holds too much of something."""
+    return invalid_request(f"The request body holds {what}; send less at once.", code="json_too_complex")
+
+
+def _structure(raw: bytes) -> bytes | None:
+    """The brackets, made round, and the commas of a text, those in strings left out; None where it has too many strings.
+
+    Of a text that is no JSON it holds at least as many as a parser would come by.
+    """
+    bare = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if bare.count(b'"') > _MOST_QUOTES:
+        return None
+    # Every other piece between two quotes is a string.
+    return b"".join(bare.split(b'"')[::2]).translate(_STRUCTURE, _OTHERS)
