@@ -72,7 +72,7 @@ COPY portkey/package.json portkey/package-lock.json ./
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
     if [ -s /run/secrets/ca.crt ]; then export NODE_EXTRA_CA_CERTS=/run/secrets/ca.crt; fi; \
     npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && rm -rf /root/.npm
-COPY portkey/preload.mjs portkey/workers.mjs ./
+COPY portkey/preload.mjs portkey/admission.mjs portkey/destinations.mjs portkey/workers.mjs ./
 USER 10001:10001
 # The container's own network decides who reaches it: it has no authentication of its own.
 ENV NODE_ENV=production PORTKEY_HOST=0.0.0.0

@@ -2,13 +2,9 @@
 
 import sys
 
-import uvicorn
-
-from edge_gateway import app, settings, telemetry
+from edge_gateway import app, server, settings, telemetry
+from edge_gateway.connections import Bounds
 from edge_gateway.settings import InvalidSetting
-
-# Seconds that answers under way get to finish when the process is asked to stop.
-DRAIN = 30
 
 
 def main() -> int:
@@ -20,16 +16,14 @@ def main() -> int:
     except InvalidSetting as error:
         sys.stderr.write(f"edge_gateway: {error}\n")
         return 2
-    host, _, port = configured.listen.rpartition(":")
-    uvicorn.run(
-        application,
-        host=host.strip("[]"),
-        port=int(port),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN,
+    bounds = Bounds(
+        configured.header_timeout,
+        configured.body_timeout,
+        configured.write_timeout,
+        configured.max_connections,
+        configured.max_connections_per_address,
     )
+    server.run(application, configured.listen, bounds, configured.drain)
     return 0
 
 

@@ -30,8 +30,9 @@ from edge_gateway.dispatch import Dispatcher, TimeLimits
 from edge_gateway.endpoints import surface
 from edge_gateway.errors import NOT_FOUND, GatewayError
 from edge_gateway.feedback import Feedback
-from edge_gateway.forms import MESSAGES
+from edge_gateway.forms import error_body
 from edge_gateway.outcomes import Outcomes
+from edge_gateway.overload import LoopLag, Shedding
 from edge_gateway.portkey import Portkey
 from edge_gateway.portkey_config import Emitter, Features, Hosted, OpenSource, unheeded
 from edge_gateway.providers import Providers, reachable
@@ -65,7 +66,8 @@ class _House:
         limits = TimeLimits(
             settings.first_byte_timeout, settings.first_token_timeout, settings.answer_timeout, settings.total_timeout
         )
-        self._portkey = Portkey(settings.portkey_base_url, key, settings.idle_timeout)
+        gateway_token = settings.gateway_token.get_secret_value() if settings.gateway_token else ""
+        self._portkey = Portkey(settings.portkey_base_url, key, settings.idle_timeout, gateway_token)
         self._answers = Answers(_answer_store(settings, redis), settings.cache_seconds, settings.cache_answer_bytes)
         feedback = Feedback(settings.feedback_base_url, key) if settings.feedback_base_url else None
         self._outcomes = Outcomes(router, self._answers, feedback)
@@ -101,6 +103,10 @@ class _House:
         if self._news is not None:
             self._news.start()
 
+    def cut(self) -> None:
+        """End every answer that is still under way, each with a word that says so."""
+        self._portkey.cut()
+
     async def close(self) -> None:
         """Tell what is still to be told, and close all connections."""
         await self._outcomes.close()
@@ -114,12 +120,18 @@ class _House:
 
 
 def create(settings: Settings, config: Config) -> FastAPI:
-    """The application; its connections are opened when it starts and closed when it stops."""
+    """The application; its connections are opened when it starts and closed when it stops.
+
+    InvalidSetting names the setting that does not allow it.
+    """
+    settings_module.check_exposure(settings)
     shipped = settings_module.load_config("").providers
     files = settings_module.certificate_files(settings)
     providers = reachable(config.providers, shipped, settings_module.environment(), hosted=settings.hosted)
     keys = _keys(settings)
     emitter = _emitter(settings, config)
+
+    lag = LoopLag()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -130,19 +142,22 @@ def create(settings: Settings, config: Config) -> FastAPI:
         app.state.routing = house.routing
         app.state.clients = house.clients
         app.state.completion = house.completion
-        refreshing = asyncio.create_task(router.keep_refreshing())
+        app.state.cut = house.cut
+        beside = [asyncio.create_task(router.keep_refreshing()), asyncio.create_task(lag.watch())]
         house.start()
         telemetry.event("listening", address=settings.listen, router=settings.router, providers=sorted(providers))
         yield
-        refreshing.cancel()
+        for task in beside:
+            task.cancel()
         await house.close()
         await router.close()
 
-    app = FastAPI(title="edge_gateway", lifespan=lifespan, openapi_url=None)
+    app = FastAPI(title="edge_gateway", lifespan=lifespan, openapi_url=None, redirect_slashes=False)
     app.state.providers = providers
     app.state.started = time.time()
     app.state.max_body_bytes = settings.max_body_bytes
     app.include_router(surface)
+    app.add_middleware(Shedding, lag=lag, most_lag=settings.max_lag, most_requests=settings.max_requests)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(GatewayError, _gateway_error)
     app.add_exception_handler(Exception, _bug)
@@ -152,29 +167,25 @@ def create(settings: Settings, config: Config) -> FastAPI:
 async def _http_error(request: Request, error: Exception) -> Response:
     """Unknown paths and methods, in OpenAI's form."""
     status = error.status_code if isinstance(error, HTTPException) else SERVER_ERROR
-    where = f"{request.method} {request.url.path[:100]}"
+    # What the server routed by; a URL put together again from headers may say something else.
+    where = f"{request.method} {request.scope['path'][:100]}"
     text = f"There is no {where} here. Served are POST /v1/chat/completions, /v1/responses, /v1/messages, "
     text += "/v1/completions and /v1/embeddings, and GET /v1/models."
     kind = GatewayError(status, "invalid_request_error", "not_found" if status == NOT_FOUND else "not_allowed", text)
     headers = dict(getattr(error, "headers", None) or {})
-    return Response(_told(request, kind), status, headers, "application/json")
-
-
-def _told(request: Request, error: GatewayError) -> bytes:
-    """The error in the form whose path was asked for."""
-    return MESSAGES.error_body(error) if MESSAGES.path in request.url.path else error.body()
+    return Response(error_body(request.scope["path"], kind), status, headers, "application/json")
 
 
 async def _gateway_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, GatewayError)  # noqa: S101 - registered for this type alone
-    return Response(_told(request, error), error.status, error.headers, "application/json")
+    return Response(error_body(request.scope["path"], error), error.status, error.headers, "application/json")
 
 
 async def _bug(request: Request, error: Exception) -> Response:
     """A fault of ours: said as such, in a form that clients can read; the traceback goes to the log alone."""
     text = "The gateway made a mistake of its own. Try again; if it stays so, its log has the details."
     answer = GatewayError(SERVER_ERROR, "server_error", "internal_error", text)
-    return Response(_told(request, answer), SERVER_ERROR, media_type="application/json")
+    return Response(error_body(request.scope["path"], answer), SERVER_ERROR, media_type="application/json")
 
 
 def _keys(settings: Settings) -> Keys | None:

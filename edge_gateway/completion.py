@@ -75,11 +75,18 @@ class Completion:
         self._total_seconds = total_seconds
         self._cached_by_portkey = cached_by_portkey
 
-    async def serve(self, call: Call, form: Form) -> Reply:
-        """Serve one request; a GatewayError is for the client, with `call.headers` as far as they are known."""
+    def identify(self, call: Call, form: Form) -> Key | None:
+        """Who asks, by the headers alone, before a body is read; a GatewayError where it has to be somebody known."""
         call.form = form.name
         key = self._clients.identify(call.request_headers)
         call.key_name = key.name if key else ""
+        return key
+
+    async def serve(self, call: Call, form: Form, key: Key | None) -> Reply:
+        """Serve one request of `key`, whom `identify` found.
+
+        A GatewayError is for the client, with `call.headers` as far as they are known.
+        """
         request = form.parse(call.body)
         call.requested_model = request.model
         self._clients.check(key, request.model)

@@ -14,7 +14,7 @@ from edge_gateway.errors import GatewayError
 from edge_gateway.event_stream import Said, StreamObserver, Usage
 from edge_gateway.forms import Form
 from edge_gateway.opening import NotBegun, Opening, wait_for_opening
-from edge_gateway.portkey import BrokenOff, Portkey, Stalled, Upstream
+from edge_gateway.portkey import BrokenOff, Portkey, ShuttingDown, Stalled, Upstream
 from edge_gateway.portkey_config import FAILOVER_STATUSES, Bounds, Emitter, Plan, fitting, plan
 from edge_gateway.providers import Providers
 from edge_gateway.relay import EVENT_STREAM, JSON
@@ -127,6 +127,9 @@ class Dispatcher:
                 if failure.final or not left or further < 0 or time.monotonic() >= order.deadline:
                     raise NotServed(failure.error, tried[-1] if tried else "") from None
                 self._circuits.spent(1)
+            except ShuttingDown:
+                # Nobody's fault but ours.
+                raise NotServed(errors.server_shutdown()) from None
 
     def _plan(self, order: Order, models: Sequence[str], further: int) -> Plan:
         limits = self._limits
@@ -170,6 +173,9 @@ class Dispatcher:
         """The answer whose headers say that it is one, once that is certain; _Failure when it is none."""
         rules = made.adaptations[served]
         wanted = EVENT_STREAM if order.asked.request.stream else JSON
+        if upstream.header("content-encoding") not in ("", "identity"):
+            # It was asked for as it is, and the client would not know.
+            raise _Failure(errors.bad_upstream_response("compressed bytes"), 1, final=False)
         if upstream.content_type != wanted:
             what = upstream.content_type or "an unnamed media type"
             raise _Failure(errors.bad_upstream_response(what), 1, final=False)

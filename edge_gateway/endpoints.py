@@ -29,7 +29,8 @@ CLIENT_CLOSED = 499
 # What stands before a form's path: clients append it to base URLs with and without a version, and with a session.
 BASES = ("/v1", "", "/s/{session}/v1", "/s/{session}")
 
-surface = APIRouter()
+# A redirect would name whatever host the request names.
+surface = APIRouter(redirect_slashes=False)
 
 
 class ClientGone(Exception):
@@ -122,9 +123,10 @@ def _listed(request: Request) -> list[dict[str, Any]]:
 async def _complete(request: Request, form: Form, session: str) -> Response:
     call = Call(b"", request.headers, session, request.client.host if request.client else "")
     try:
-        call.body = await _read_body(request, request.app.state.max_body_bytes)
         completion: Completion = request.app.state.completion
-        reply = await _unless_gone(request, completion.serve(call, form))
+        key = completion.identify(call, form)
+        call.body = await _read_body(request, request.app.state.max_body_bytes)
+        reply = await _unless_gone(request, completion.serve(call, form, key))
     except GatewayError as error:
         if not call.told:
             telemetry.event(
@@ -153,13 +155,20 @@ async def _read_body(request: Request, limit: int) -> bytes:
     if media_type != "application/json":
         # Any web page may send the other types to an address on its visitor's machine.
         raise invalid_request("Send the request with Content-Type: application/json.", code="unsupported_media_type")
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise invalid_request("Send the request as it is, without Content-Encoding.", code="unsupported_encoding")
+    too_large = invalid_request(
+        f"The request is larger than {limit} bytes; send less context.", code="request_too_large"
+    )
+    announced = request.headers.get("content-length", "0")
+    if not announced.isdecimal() or int(announced) > limit:
+        raise too_large
     parts, size = [], 0
     try:
         async for part in request.stream():
             size += len(part)
             if size > limit:
-                text = f"The request is larger than {limit} bytes; send less context."
-                raise invalid_request(text, code="request_too_large")
+                raise too_large
             parts.append(part)
     except ClientDisconnect:
         raise ClientGone from None

@@ -12,7 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 400, 401, 403, 404
-TOO_MANY, UNAVAILABLE, GATEWAY_TIMEOUT = 429, 503, 504
+REQUEST_TIMEOUT, TOO_MANY, HEADER_TOO_LARGE = 408, 429, 431
+UNAVAILABLE, GATEWAY_TIMEOUT = 503, 504
 MESSAGE_LIMIT = 1000
 # The code of an error that no model has been asked for.
 UNREACHABLE = "upstream_unavailable"
@@ -142,6 +143,51 @@ def bad_upstream_response(what: str) -> GatewayError:
     return GatewayError(UNAVAILABLE, "service_unavailable", "bad_upstream_response", text, headers={"retry-after": "1"})
 
 
+def bad_http(what: str) -> GatewayError:
+    """What came is no HTTP request that can be served."""
+    return invalid_request(f"This is no HTTP request that can be served: {what}.", code="bad_http")
+
+
+def header_too_large(limit: int) -> GatewayError:
+    """A request line and headers beyond what is read of them."""
+    text = f"The request's headers are larger than {limit} bytes; send fewer or shorter ones."
+    return GatewayError(HEADER_TOO_LARGE, "invalid_request_error", "header_too_large", text)
+
+
+def request_too_slow() -> GatewayError:
+    """The rest of a request did not come in its time."""
+    return GatewayError(
+        REQUEST_TIMEOUT, "timeout", "request_too_slow", "The request did not come in time. Send it again."
+    )
+
+
+def too_many_connections() -> GatewayError:
+    """More clients are connected than are let in at once."""
+    return _busy(
+        "too_many_connections", "Too many connections are open here. Try again, or use one for several requests."
+    )
+
+
+def overloaded() -> GatewayError:
+    """More requests came than can be served in time, so this one was not begun."""
+    return _busy("overloaded", "The gateway has more requests than it can serve now. Try again.")
+
+
+def server_shutdown() -> GatewayError:
+    """The process ends, and the answer has not begun."""
+    return _busy("server_shutdown", "The gateway is being restarted. Try again.")
+
+
+def stream_shutdown(model: str) -> GatewayError:
+    """The process ends, and with it a stream: what came is not the whole answer."""
+    text = f"The gateway is being restarted, and the answer of {model} was not complete. Do not use it; ask again."
+    return GatewayError(UNAVAILABLE, "upstream_error", "server_shutdown", text)
+
+
+def _busy(code: str, text: str) -> GatewayError:
+    return GatewayError(UNAVAILABLE, "service_unavailable", code, text, headers={"retry-after": "1"})
+
+
 def stream_truncated(model: str) -> GatewayError:
     """A stream ended before the model had finished: what came is not the whole answer."""
     text = f"The answer of {model} broke off before it was complete. Do not use it; ask again."
@@ -186,7 +232,7 @@ def from_upstream(status: int, raw: bytes, model: str, retry_after: str | None) 
     headers = {"retry-after": retry_after} if retry_after else {}
     if status == TOO_MANY:
         return GatewayError(TOO_MANY, "rate_limit_error", code or "rate_limit_exceeded", told, headers=headers)
-    if status in (408, GATEWAY_TIMEOUT):
+    if status in (REQUEST_TIMEOUT, GATEWAY_TIMEOUT):
         text = f"{model} and the alternatives did not answer in time. Try again."
         return GatewayError(GATEWAY_TIMEOUT, "timeout", "upstream_timeout", text, headers=headers)
     headers = headers or {"retry-after": "1"}

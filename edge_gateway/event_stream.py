@@ -76,6 +76,8 @@ class StreamObserver:
         # What the provider itself says went wrong, in its form.
         self.error = b""
         self.usage = Usage()
+        # How many have come that carry anything; comments do not.
+        self.events = 0
         self._read = read
         self._pieces: list[str] = []
         self._anything = False
@@ -134,8 +136,10 @@ class StreamObserver:
 
     def _see(self, event: bytes) -> None:
         for line in _LINE.split(event):
-            if line.startswith(b"data:") and (piece := self._read(line[5:].strip())) is not None:
-                self._note(piece)
+            if line.startswith(b"data:"):
+                self.events += 1
+                if (piece := self._read(line[5:].strip())) is not None:
+                    self._note(piece)
 
     def _note(self, piece: Piece) -> None:
         self._open -= piece.finished

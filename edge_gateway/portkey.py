@@ -13,6 +13,8 @@ from edge_gateway.errors import upstream_timeout, upstream_unreachable
 from edge_gateway.portkey_config import Plan
 
 CONNECT_SECONDS = 2.0
+# As portkey/admission.mjs names it.
+ADMITTED_BY = "x-portkey-gateway-token"
 
 
 class BrokenOff(Exception):
@@ -27,6 +29,34 @@ class Stalled(Exception):
         self.overdue = overdue
 
 
+class ShuttingDown(Exception):
+    """The process is to end, so the answer, or the rest of it, is not waited for."""
+
+
+class Waits:
+    """What is being waited for just now, all of which can be ended at once."""
+
+    def __init__(self) -> None:
+        self.over = False
+        self._open: set[asyncio.Timeout] = set()
+
+    def begin(self, seconds: float) -> asyncio.Timeout:
+        """A limit to enter at once, and to give to `done` afterwards; it is over when all waiting is."""
+        limit = asyncio.timeout(0 if self.over else seconds)
+        self._open.add(limit)
+        return limit
+
+    def done(self, limit: asyncio.Timeout) -> None:
+        """This one is not waited for any more."""
+        self._open.discard(limit)
+
+    def end(self) -> None:
+        """End them all, and those that begin later."""
+        self.over = True
+        for limit in self._open:
+            limit.reschedule(0)
+
+
 @dataclass(slots=True)
 class Upstream:
     """An answer whose headers have come; the body is still to be read, and must be closed."""
@@ -34,6 +64,7 @@ class Upstream:
     response: aiohttp.ClientResponse
     idle_timeout: float
     deadline: float
+    waits: Waits
 
     @property
     def status(self) -> int:
@@ -50,20 +81,25 @@ class Upstream:
         return self.response.headers.get(name, "")
 
     async def receive(self, deadline: float | None = None) -> bytes:
-        """The next bytes as they come, none at the end; BrokenOff or Stalled when they do not come.
+        """The next bytes as they come, none at the end; BrokenOff, Stalled or ShuttingDown when they do not come.
 
         `deadline`: until when (time.monotonic()), in place of the idle time-out.
         """
         now = time.monotonic()
         wait = self.idle_timeout if deadline is None else deadline - now
         left = self.deadline - now
+        limit = self.waits.begin(min(wait, left))
         try:
-            async with asyncio.timeout(min(wait, left)):
+            async with limit:
                 return await self.response.content.readany()
         except TimeoutError:
+            if self.waits.over:
+                raise ShuttingDown from None
             raise Stalled(overdue=left <= wait) from None
         except (aiohttp.ClientError, OSError):
             raise BrokenOff from None
+        finally:
+            self.waits.done(limit)
 
     async def read(self, limit: int, deadline: float | None = None) -> bytes:
         """The whole body, or its first `limit` bytes; `deadline`: as of `receive`."""
@@ -82,15 +118,21 @@ class Upstream:
 class Portkey:
     """One connection pool to Portkey."""
 
-    def __init__(self, base_url: str, api_key: str, idle_timeout: float) -> None:
-        """`base_url` includes the version; `api_key` is empty for the open-source gateway; time-outs in seconds."""
+    def __init__(self, base_url: str, api_key: str, idle_timeout: float, gateway_token: str = "") -> None:
+        """`base_url` includes the version; `api_key` is empty for the open-source gateway; time-outs in seconds.
+
+        `gateway_token`: what that gateway lets the edge in by, empty where it asks for none.
+        """
         self._base_url = base_url.rstrip("/")
         self._static = {
             "content-type": "application/json",
             "accept-encoding": "identity",
             **portkey_headers(api_key),
         }
+        if gateway_token and not api_key:
+            self._static[ADMITTED_BY] = gateway_token
         self._idle_timeout = idle_timeout
+        self._waits = Waits()
         self._session = aiohttp.ClientSession(
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -101,23 +143,33 @@ class Portkey:
     async def send(self, plan: Plan, said: Mapping[str, str], wait: float, deadline: float) -> Upstream:
         """Send a request and wait at most `wait` seconds for its answer's headers, until `deadline` for its end.
 
-        `said`: the headers that tell Portkey of this request: trace id, metadata and their like.
+        ShuttingDown when the process ends first. `said`: the headers that tell Portkey of this request: trace id, metadata
+        and their like.
         """
         headers = {**self._static, **said, "x-portkey-config": plan.config}
         wait = min(wait, deadline - time.monotonic())
+        limit = self._waits.begin(wait)
         try:
-            async with asyncio.timeout(wait):
+            async with limit:
                 response = await self._session.post(
                     self._base_url + plan.route, data=plan.body, headers=headers, allow_redirects=False
                 )
         except aiohttp.ServerTimeoutError:
             raise upstream_unreachable() from None
         except TimeoutError:
+            if self._waits.over:
+                raise ShuttingDown from None
             raise upstream_timeout(wait) from None
         except (aiohttp.ClientError, OSError, ValueError):
             # ValueError: a header that aiohttp will not send or read.
             raise upstream_unreachable() from None
-        return Upstream(response, self._idle_timeout, deadline)
+        finally:
+            self._waits.done(limit)
+        return Upstream(response, self._idle_timeout, deadline, self._waits)
+
+    def cut(self) -> None:
+        """Wait for no answer any longer, begun or not."""
+        self._waits.end()
 
     async def close(self) -> None:
         """Close all connections."""

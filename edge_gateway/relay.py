@@ -11,11 +11,13 @@ from edge_gateway.call import header_value
 from edge_gateway.event_stream import EventTooLarge, Said, Usage
 from edge_gateway.forms import Form
 from edge_gateway.opening import Opening
-from edge_gateway.portkey import BrokenOff, Stalled, Upstream
+from edge_gateway.portkey import BrokenOff, ShuttingDown, Stalled, Upstream
 
 EVENT_STREAM, JSON = "text/event-stream", "application/json"
 # What of a provider's headers goes on: its own account of time and limits.
 PASSED_HEADERS = ("openai-processing-ms", "openai-version", "retry-after")
+# Nothing but comments for so many idle time-outs counts as silence.
+SILENCES = 2
 PASSED_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
 
 
@@ -54,6 +56,7 @@ async def stream(opening: Opening, form: Form, served: str, listener: Listener, 
     first_byte = opening.first_byte
     outcome = ""
     heard = False
+    events, heard_from = 0, time.monotonic()
     relayed = opening.held
     try:
         if note:
@@ -67,7 +70,13 @@ async def stream(opening: Opening, form: Form, served: str, listener: Listener, 
             if relayed:
                 listener.passed(relayed)
                 yield relayed
-            chunk = await upstream.receive()
+            now = time.monotonic()
+            if observer.events != events:
+                events, heard_from = observer.events, now
+            # Comments keep a connection open, and a client waiting; they are no answer.
+            chunk = await upstream.receive(
+                min(now + upstream.idle_timeout, heard_from + SILENCES * upstream.idle_timeout)
+            )
             if not chunk:
                 break
             relayed = observer.feed(chunk)
@@ -77,7 +86,7 @@ async def stream(opening: Opening, form: Form, served: str, listener: Listener, 
         outcome = "provider_failed" if observer.failed or not observer.complete else "completed"
         if not observer.complete:
             yield form.error_event(errors.stream_truncated(served))
-    except (BrokenOff, EventTooLarge, Stalled) as broken:
+    except (BrokenOff, EventTooLarge, ShuttingDown, Stalled) as broken:
         # A connection lost after the model had finished costs nothing.
         outcome = "completed" if observer.finished else "provider_failed"
         if not observer.finished:
@@ -94,6 +103,8 @@ async def stream(opening: Opening, form: Form, served: str, listener: Listener, 
 
 def _told(broken: Exception, served: str, idle_timeout: float) -> errors.GatewayError:
     """What the client is told of a stream that did not come to its end."""
+    if isinstance(broken, ShuttingDown):
+        return errors.stream_shutdown(served)
     if not isinstance(broken, Stalled):
         return errors.stream_truncated(served)
     return errors.stream_overdue(served) if broken.overdue else errors.stream_stalled(served, idle_timeout)

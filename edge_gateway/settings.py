@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -89,6 +90,17 @@ class Settings(BaseSettings):
     circuit_failures: int = Field(default=3, ge=0, le=1000, validation_alias="EDGE_CIRCUIT_FAILURES")
     retry_share: float = Field(default=0.1, ge=0, le=10, validation_alias="EDGE_RETRY_SHARE")
 
+    trusted_network: bool = Field(default=False, validation_alias="EDGE_TRUSTED_NETWORK")
+    header_timeout: float = Field(default=10.0, gt=0, le=600, validation_alias="EDGE_HEADER_TIMEOUT_SECONDS")
+    body_timeout: float = Field(default=30.0, gt=0, le=600, validation_alias="EDGE_BODY_TIMEOUT_SECONDS")
+    write_timeout: float = Field(default=60.0, gt=0, le=600, validation_alias="EDGE_WRITE_TIMEOUT_SECONDS")
+    max_connections: int = Field(default=2000, ge=1, validation_alias="EDGE_MAX_CONNECTIONS")
+    max_connections_per_address: int = Field(default=0, ge=0, validation_alias="EDGE_MAX_CONNECTIONS_PER_ADDRESS")
+    max_requests: int = Field(default=2000, ge=1, validation_alias="EDGE_MAX_REQUESTS")
+    max_lag: float = Field(default=0.1, gt=0, le=60, validation_alias="EDGE_MAX_LAG_SECONDS")
+    drain: float = Field(default=30.0, ge=0, le=890, validation_alias="EDGE_DRAIN_SECONDS")
+    gateway_token: SecretStr | None = Field(default=None, validation_alias="PORTKEY_GATEWAY_TOKEN")
+
     @property
     def hosted(self) -> bool:
         """Whether Portkey is its own service, rather than its open-source gateway."""
@@ -103,6 +115,48 @@ class Settings(BaseSettings):
     def feedback_base_url(self) -> str:
         """Where to tell Portkey how replies fared; empty unless that is wanted and a key for hosted Portkey is set."""
         return self.portkey_base_url if self.portkey_feedback and self.portkey_key else ""
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuse to let strangers in, or to send prompts and keys in the clear, unless the network is said to be trusted."""
+    if settings.trusted_network:
+        return
+    trust = "or, where only machines you trust reach this network (a container's own), set EDGE_TRUSTED_NETWORK=true"
+    if not settings.api_keys_file and not _is_loopback(settings.listen.rpartition(":")[0].strip("[]")):
+        raise InvalidSetting(
+            f"EDGE_LISTEN: {settings.listen} can be reached from other machines, and anyone there could spend your keys: set "
+            f'EDGE_API_KEYS_FILE (`make keys ARGS="make NAME"` writes such a file), listen on 127.0.0.1, {trust}'
+        )
+    strange = [host for host in _hosts_of(settings.router) if not _is_loopback(host)]
+    if strange and not settings.router_ca:
+        raise InvalidSetting(
+            f"EDGE_ROUTER: {strange[0]} is another machine, and without TLS anyone on the way could read the prompts: set "
+            f"EDGE_ROUTER_CA, {trust}"
+        )
+    portkey = urlsplit(settings.portkey_base_url)
+    if portkey.scheme != "https" and not _is_loopback(portkey.hostname or ""):
+        raise InvalidSetting(
+            f"PORTKEY_BASE_URL: {portkey.hostname} is another machine, and without https anyone on the way could read prompts "
+            f"and keys: give an https address, {trust}"
+        )
+
+
+def _hosts_of(target: str) -> list[str]:
+    """The hosts of a gRPC target, such as dns:///router:50051 or ipv4:10.0.0.1:50051,10.0.0.2:50051; none of a socket file."""
+    scheme, colon, rest = target.partition(":")
+    if scheme in ("unix", "unix-abstract"):
+        return []
+    known = scheme in ("dns", "ipv4", "ipv6") and colon
+    addresses = (rest if known else target).rpartition("/")[2].split(",")
+    hosts = [address.rpartition(":")[0] if re.search(r":\d+$", address) else address for address in addresses]
+    return [unquote(host).strip("[]") for host in hosts]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def certificate_files(settings: Settings) -> tuple[bytes, bytes | None, bytes | None] | None:

@@ -1,6 +1,7 @@
 """`python -m launcher`: checks, starts everything, says how to use it, and stops it all at Ctrl-C."""
 
 import os
+import secrets
 import sys
 from datetime import date
 from pathlib import Path
@@ -50,6 +51,7 @@ def _look_around(settings: Settings, root: Path) -> Machine:
         node="" if settings.own_gateway else _node_for_gateway(root),
         ollama_models=models,
         ollama_catalog=ollama.write_catalog(root / "var", models, date.today()) if models else None,
+        gateway_token=secrets.token_urlsafe(32),
     )
 
 

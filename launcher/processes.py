@@ -13,9 +13,10 @@ from launcher.settings import NOT_DIAMOND_KEYS, Settings
 ORDINARY = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "NO_PROXY", "no_proxy"})
 TRUST = frozenset({"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"})
 PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"})
+ADMITTED_BY = "PORTKEY_GATEWAY_TOKEN"
 PREFIXES = {
     "router": ("ROUTER_", "NOT_DIAMOND_", "NOTDIAMOND_", "OTEL_", *PROXIES),
-    "portkey": ("PORTKEY_UPSTREAM_", "PORTKEY_WORKERS"),
+    "portkey": ("PORTKEY_UPSTREAM_", "PORTKEY_WORKERS", ADMITTED_BY),
     "demo": ("DEMO_",),
 }
 GATEWAY = Path("portkey", "node_modules", "@portkey-ai", "gateway", "build", "start-server.js")
@@ -25,13 +26,17 @@ NEAR_HOSTS = ("localhost", "127.0.0.1", "::1", "host.docker.internal")
 
 @dataclass(frozen=True)
 class Machine:
-    """What was found here: the repository, Python, Node.js, Ollama's models and the file on them."""
+    """What was found here: the repository, Python, Node.js, Ollama's models and the file on them.
+
+    `gateway_token`: made for this run, so that on this machine nobody but the edge can use the Portkey gateway.
+    """
 
     root: Path
     python: str
     node: str = "node"
     ollama_models: Sequence[str] = ()
     ollama_catalog: Path | None = None
+    gateway_token: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ def _portkey(settings: Settings, machine: Machine) -> Process:
     environment = _environment(settings, "portkey") | {
         "NODE_ENV": "production",
         "PORTKEY_HOST": settings.portkey.host,
+        **_gateway_token(settings, machine),
         **_trusted_hosts(settings, machine),
     }
     return Process("portkey", command, environment, settings.portkey, "/")
@@ -104,6 +110,8 @@ def _edge(settings: Settings, machine: Machine) -> Process:
     environment |= {"EDGE_LISTEN": _listen(settings.edge), "EDGE_ROUTER": settings.edge_router}
     if not settings.hosted_portkey:
         environment["PORTKEY_BASE_URL"] = settings.portkey_base_url
+    if not settings.own_gateway:
+        environment |= _gateway_token(settings, machine)
     if runs_demo(settings, machine):
         environment["EDGE_DEMO_URL"] = f"http://{settings.demo.target}/v1"
     if machine.ollama_models:
@@ -133,6 +141,12 @@ def _near_unproxied(environment: dict[str, str]) -> dict[str, str]:
     named = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
     spared = ",".join(part for part in (named, "127.0.0.1,localhost,::1") if part)
     return {**environment, "no_proxy": spared, "NO_PROXY": spared}
+
+
+def _gateway_token(settings: Settings, machine: Machine) -> dict[str, str]:
+    """What the edge and the gateway started here know each other by."""
+    token = settings.environment.get(ADMITTED_BY) or machine.gateway_token
+    return {ADMITTED_BY: token} if token else {}
 
 
 def _trusted_hosts(settings: Settings, machine: Machine) -> dict[str, str]:

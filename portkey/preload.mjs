@@ -1,9 +1,11 @@
-// Loaded before the open-source Portkey gateway (node --import) to mend five things it has no setting for:
-// it runs on one core, listens on every interface, gives up on an upstream's headers after 300 s, reads an
-// upstream's answer to its end although the client has gone, and has no end of its own for SIGTERM (the first
-// process of a container would ignore it, any other would cut its answers).
+// Loaded before the open-source Portkey gateway (node --import) to mend seven things it has no setting for:
+// it runs on one core, listens on every interface, serves whoever reaches it, goes wherever a name or a redirect leads,
+// gives up on an upstream's headers after 300 s, reads an upstream's answer to its end although the client has gone, and
+// has no end of its own for SIGTERM (the first process of a container would ignore it, any other would cut its answers).
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Server } from 'node:http';
+import { admit } from './admission.mjs';
+import { lookupPublic, refusePrivate } from './destinations.mjs';
 import { shareAmongWorkers, whenStopped } from './workers.mjs';
 
 const host = process.env.PORTKEY_HOST || '127.0.0.1';
@@ -59,7 +61,8 @@ function followClients() {
   const emit = Server.prototype.emit;
   Server.prototype.emit = function (event, ...args) {
     if (event !== 'request') return emit.call(this, event, ...args);
-    const [, response] = args;
+    const [request, response] = args;
+    if (!admit(request, response)) return true;
     const controller = new AbortController();
     response.once('close', () => {
       if (!response.writableFinished) controller.abort(clientGone());
@@ -84,10 +87,10 @@ async function patientDispatcher(timeoutMs) {
   const agents = ['undici.globalDispatcher.2', 'undici.globalDispatcher.1'].map((name) => globalThis[Symbol.for(name)]);
   const Agent = agents.find((agent) => agent?.constructor?.name === 'Agent')?.constructor;
   if (Agent === undefined) {
-    console.error('The 300 s limit before upstream headers stays: this Node.js shows no HTTP agent to configure.');
-    return undefined;
+    console.error('This Node.js shows no HTTP agent to configure, so destinations cannot be checked; use Node.js 20 to 24.');
+    process.exit(2);
   }
-  return new Agent({ headersTimeout: timeoutMs, bodyTimeout: timeoutMs });
+  return new Agent({ headersTimeout: timeoutMs, bodyTimeout: timeoutMs, connect: { lookup: lookupPublic } });
 }
 
 function withoutContent(word) {
@@ -99,11 +102,15 @@ function withoutContent(word) {
 }
 
 function fetchForClient(fetch, departure, dispatcher) {
-  return (input, init = {}) => {
+  return async (input, init = {}) => {
+    // A name is looked up and judged when it is connected to; an address is not looked up.
+    refusePrivate(new URL(input instanceof Request ? input.url : input));
     const own = init.signal ?? (input instanceof Request ? input.signal : undefined);
     const signals = [own, departure.getStore()].filter(Boolean);
     return fetch(input, {
       ...init,
+      // Where it leads is not where the configuration says, and the key would go along.
+      redirect: 'manual',
       ...(signals.length > 0 && { signal: AbortSignal.any(signals) }),
       ...(dispatcher && { dispatcher }),
     });

@@ -17,13 +17,22 @@ CERT, KEY, CLIENT_CA = "ROUTER_TLS_CERT", "ROUTER_TLS_KEY", "ROUTER_TLS_CLIENT_C
 
 def check_exposure(listen: str, has_tls: bool, trusted: bool) -> None:
     """Refuse to serve in the clear where other machines can reach it, unless the network is said to be trusted."""
-    if has_tls or trusted or _is_loopback(listen.rpartition(":")[0].strip("[]")):
+    if has_tls or trusted or on_loopback(listen):
         return
     raise InvalidConfiguration(
         f"ROUTER_LISTEN: {listen} can be reached from other machines, and without TLS anyone on the way could read and "
         f"change what is sent: set {CERT} and {KEY}, listen on 127.0.0.1, or, where only machines you trust reach "
         "this network (a container's own), set ROUTER_TRUSTED_NETWORK=true"
     )
+
+
+def on_loopback(listen: str) -> bool:
+    """Whether HOST:PORT can be reached from this machine alone."""
+    host = listen.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def configured_credentials(
@@ -121,10 +130,3 @@ def _check_pair(cert: Path, key: Path) -> None:
         raise InvalidConfiguration(f"{KEY}: {key} holds no private key in PEM form without a passphrase") from None
     except OSError as error:
         raise InvalidConfiguration(f"{KEY}: {key} cannot be read: {error.strerror}") from None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

@@ -60,7 +60,9 @@ class Settings(BaseSettings):
     tls_client_ca: str = Field(default="", validation_alias="ROUTER_TLS_CLIENT_CA")
     tokens_file: str = Field(default="", validation_alias="ROUTER_TOKENS_FILE")
     trusted_network: bool = Field(default=False, validation_alias="ROUTER_TRUSTED_NETWORK")
-    reflection: bool = Field(default=True, validation_alias="ROUTER_REFLECTION")
+    reflection: bool | None = Field(default=None, validation_alias="ROUTER_REFLECTION")
+    max_calls: int = Field(default=1000, ge=1, validation_alias="ROUTER_MAX_CALLS")
+    ledger_flush: float = Field(default=0.2, gt=0, le=60, validation_alias="ROUTER_LEDGER_FLUSH_SECONDS")
 
 
 def load() -> Settings:

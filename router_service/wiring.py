@@ -19,7 +19,7 @@ from router_service.authentication import Authentication, Tokens
 from router_service.breaker import Breaker
 from router_service.catalog import Catalog
 from router_service.consulting import Consulting
-from router_service.credentials import check_exposure, configured_credentials
+from router_service.credentials import check_exposure, configured_credentials, on_loopback
 from router_service.errors import InvalidConfiguration
 from router_service.learning import Learning, VerdictRefresh
 from router_service.ledger import Ledger, open_ledger
@@ -76,6 +76,7 @@ def build(settings: Settings, catalog: Catalog) -> Router:
         settings.ledger_contents,
         settings.ledger_retention_days * DAY,
         lambda name, fields: telemetry.event(name, **fields),
+        flush_interval=settings.ledger_flush,
     )
     consulting = _consulting(settings, store)
     learning = Learning()
@@ -84,11 +85,14 @@ def build(settings: Settings, catalog: Catalog) -> Router:
     refresh = VerdictRefresh(learning, ledger, lambda problem: telemetry.event("learning", problem=problem))
     watchers = Watchers()
     servicer = RouterServicer(selection, ledger, watchers, settings.default_deadline)
-    server = grpc.aio.server(interceptors=_interceptors(settings), options=_options(settings))
+    server = grpc.aio.server(
+        interceptors=_interceptors(settings), options=_options(settings), maximum_concurrent_rpcs=settings.max_calls
+    )
     router_pb2_grpc.add_RouterServiceServicer_to_server(servicer, server)
     health = grpc_health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    if settings.reflection:
+    # What is served is nobody's business where strangers may ask.
+    if on_loopback(settings.listen) if settings.reflection is None else settings.reflection:
         names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
 
@@ -149,4 +153,6 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_ping_strikes", 0),
         ("grpc.so_reuseport", 0),
+        # What one connection may hold open beyond this waits at its client.
+        ("grpc.max_concurrent_streams", settings.max_calls),
     ]

@@ -83,7 +83,9 @@ def start_router(port: int, **env: str) -> Process:
 
 
 def start_edge(port: int, **env: str) -> Process:
-    process = python("edge_gateway", {"EDGE_LISTEN": f"127.0.0.1:{port}", **env})
+    # What it would shed on a busy machine, the test would miss.
+    patient = {"EDGE_MAX_LAG_SECONDS": "60"}
+    process = python("edge_gateway", {"EDGE_LISTEN": f"127.0.0.1:{port}", **patient, **env})
     return process.ready_when(lambda: http_ok(f"http://127.0.0.1:{port}/readyz"))
 
 

@@ -65,11 +65,19 @@ class Ledger(Protocol):
 
 
 def open_ledger(
-    url: str, capacity: int, contents: str, retention_seconds: float, on_problem: Callable[[str, dict[str, Any]], None]
+    url: str,
+    capacity: int,
+    contents: str,
+    retention_seconds: float,
+    on_problem: Callable[[str, dict[str, Any]], None],
+    flush_interval: float = 0.2,
 ) -> Ledger:
-    """The ledger that `url` names; `capacity`: how many decisions stay in memory. InvalidConfiguration says what is wrong."""
+    """The ledger that `url` names; InvalidConfiguration says what is wrong.
+
+    `capacity`: how many decisions stay in memory; `flush_interval`: seconds between two writes to a database.
+    """
     if contents not in list(Contents):
         raise InvalidConfiguration(f"ROUTER_LEDGER_CONTENTS: {contents!r} is not one of {', '.join(Contents)}.")
     if url in IN_MEMORY:
         return MemoryLedger(capacity, Contents(contents))
-    return SqlLedger(url, Contents(contents), retention_seconds, recent=capacity, on_problem=on_problem)
+    return SqlLedger(url, Contents(contents), retention_seconds, flush_interval, recent=capacity, on_problem=on_problem)

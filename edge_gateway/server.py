@@ -1,0 +1,90 @@
+"""Runs the HTTP server: its connections bounded, its end drained, so that no answer is cut without a word."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+from functools import partial
+
+import uvicorn
+from fastapi import FastAPI
+
+from edge_gateway.connections import Bounds, Connection, Connections
+
+# Seconds that answers get for their last words once the drain is over.
+LAST_WORDS = 5.0
+# An idle connection is kept for so many seconds; clients drop theirs sooner, so that none is closed as it is used again.
+KEEP_ALIVE = 30
+# File descriptors that are no client's: the log, the router, Redis, the event loop's own.
+OWN_FILES = 40
+# Each client has its connection, and one to Portkey.
+FILES_A_CLIENT = 2
+LEAST_CONNECTIONS = 8
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server with an orderly end."""
+
+    def __init__(self, config: uvicorn.Config, application: FastAPI, connections: Connections, drain: float) -> None:
+        """`drain`: seconds that answers under way get to finish; its app ends those that are left, each with a word."""
+        super().__init__(config)
+        self._application = application
+        self._connections = connections
+        self._drain = drain
+        self._watching: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        self._watching = asyncio.create_task(self._connections.watch())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no new connection, let answers finish, end the rest, and close."""
+        cutting = asyncio.get_running_loop().call_later(self._drain, self._application.state.cut)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cutting.cancel()
+            if self._watching is not None:
+                self._watching.cancel()
+        # uvicorn would raise the signal again; whoever asked for an end has had an orderly one.
+        self._captured_signals.clear()
+
+
+def run(application: FastAPI, listen: str, bounds: Bounds, drain: float) -> None:
+    """Serve until SIGTERM or SIGINT. `listen`: HOST:PORT; `drain`: as of Server."""
+    host, _, port = listen.rpartition(":")
+    connections = Connections(_possible(bounds))
+    config = uvicorn.Config(
+        application,
+        host=host.strip("[]"),
+        port=int(port),
+        http=partial(Connection, connections),  # type: ignore[arg-type]  # anything that makes a protocol will do
+        ws="none",
+        # What clients send wrong is told in a line of our own.
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        # Whose address it is decides nothing that a header may decide.
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=round(drain + LAST_WORDS),
+    )
+    Server(config, application, connections, drain).run()
+
+
+def _possible(bounds: Bounds) -> Bounds:
+    """The bounds with no more connections than the process may open files for; it takes as many as it is allowed."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard == resource.RLIM_INFINITY:
+        return bounds
+    possible = max(LEAST_CONNECTIONS, (hard - OWN_FILES) // FILES_A_CLIENT)
+    return Bounds(
+        bounds.header_seconds,
+        bounds.body_seconds,
+        bounds.write_seconds,
+        min(bounds.connections, possible),
+        bounds.per_address,
+    )
