@@ -47,7 +47,8 @@ class Said(NamedTuple):
 class Piece(NamedTuple):
     """What one event of a stream says: more of the reply, its end, the provider's error in its own form, its count.
 
-    `finished`: how many of the answers asked for end here. `last`: all of them have, and no event follows.
+    `finished`: how many of the answers asked for end here. `last`: all of them have, and no event follows. `closing`: no event
+    follows, which says of no answer that it has ended.
     """
 
     said: Said = Said()
@@ -55,6 +56,7 @@ class Piece(NamedTuple):
     error: bytes = b""
     usage: Usage | None = None
     last: bool = False
+    closing: bool = False
 
 
 class EventTooLarge(Exception):
@@ -72,7 +74,9 @@ class StreamObserver:
         self.finished = False
         # The event has come after which none follows.
         self.over = False
-        self._open = answers
+        # It has come although no answer had ended: clients would take it for the end of a whole one.
+        self.cut_short = False
+        self._open = self._asked = answers
         # What the provider itself says went wrong, in its form.
         self.error = b""
         self.usage = Usage()
@@ -116,6 +120,8 @@ class StreamObserver:
         end = 0
         for boundary in _BOUNDARY.finditer(held):
             self._see(held[end : boundary.start()])
+            if self.cut_short:
+                break
             end = boundary.end()
         self._held, self._size = [held[end:]], len(held) - end
         self._check_size()
@@ -143,9 +149,12 @@ class StreamObserver:
 
     def _note(self, piece: Piece) -> None:
         self._open -= piece.finished
-        self.over = self.over or piece.last
-        self.finished = self.over or self._open <= 0
         self.error = self.error or piece.error
+        self.over = self.over or piece.last or piece.closing
+        # Who is asked for several answers may give fewer.
+        some_ended = self._open < self._asked
+        self.finished = self.finished or piece.last or self._open <= 0 or (piece.closing and some_ended)
+        self.cut_short = self.over and not self.complete
         self._anything = self._anything or piece.said.anything
         if piece.said.text and len(self._pieces) < MAX_PIECES:
             self._pieces.append(piece.said.text)

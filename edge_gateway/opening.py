@@ -46,7 +46,7 @@ async def wait_for_opening(upstream: Upstream, observer: StreamObserver, deadlin
                 raise NotBegun(observer.error)
             held.append(observer.feed(chunk))
             size += len(chunk)
-            if observer.failed:
+            if observer.failed or (observer.cut_short and not observer.begun):
                 raise NotBegun(observer.error)
     except Stalled:
         raise NotBegun(late=True) from None

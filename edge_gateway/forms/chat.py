@@ -45,7 +45,7 @@ _FIRST = (b"", b"0", b"null")
 def read_event(data: bytes) -> Piece | None:
     """What one chunk says; None for what is not ours to judge: an extension, or several lines of one event."""
     if data == b"[DONE]":
-        return Piece(last=True)
+        return Piece(closing=True)
     try:
         chunk = _chunk.decode(data)
     except UNREADABLE:

@@ -52,7 +52,7 @@ def _answers(body: _Body) -> int:
 def read_event(data: bytes) -> Piece | None:
     """What one chunk says; None where that cannot be read."""
     if data == b"[DONE]":
-        return Piece(last=True)
+        return Piece(closing=True)
     try:
         chunk = _chunk.decode(data)
     except UNREADABLE:

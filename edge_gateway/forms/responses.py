@@ -109,7 +109,7 @@ def parse(raw: bytes) -> ChatRequest:
 def read_event(data: bytes) -> Piece | None:
     """What one event says; None where that cannot be read."""
     if data == b"[DONE]":
-        return Piece(last=True)
+        return Piece(closing=True)
     try:
         event = _event.decode(data)
     except UNREADABLE:

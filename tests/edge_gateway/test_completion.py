@@ -5,6 +5,7 @@ import io
 import json
 import threading
 import time
+from functools import partial
 
 import aiohttp
 import pytest
@@ -103,10 +104,19 @@ async def test_a_provider_that_stays_silent_is_followed_by_the_next_after_the_fi
     assert headers["x-served-model"] == "fake/second"
 
 
+def done_after(count: int) -> fake.Behaviour:
+    """Some events, and then what stands at the end of a whole stream."""
+
+    async def behave(request: web.Request, body: dict) -> web.StreamResponse:
+        return await fake.stream(request, (*fake.EVENTS[:count], fake.EVENTS[-1]))
+
+    return behave
+
+
 @pytest.mark.parametrize("events", [1, 2])
-@pytest.mark.parametrize("abort", [True, False])
-async def test_a_stream_that_is_cut_ends_in_an_error_event_and_never_cleanly(http, system, events, abort):
-    system.provider.script["first"] = fake.cut_after(events, abort=abort)
+@pytest.mark.parametrize("cut", [partial(fake.cut_after, abort=True), partial(fake.cut_after, abort=False), done_after])
+async def test_a_stream_that_is_cut_ends_in_an_error_event_and_never_cleanly(http, system, events, cut):
+    system.provider.script["first"] = cut(events)
     status, _, body = await ask(http, system, stream=True)
     assert status == 200
     came, _, last = body.rstrip(b"\n").rpartition(b"\n\n")

@@ -59,12 +59,12 @@ def test_a_cut_stream_is_incomplete_and_no_half_event_is_relayed(events, cuts, k
 @pytest.mark.parametrize(
     ("event", "complete"),
     [
-        (b"data: [DONE]\n\n", True),
-        (b"data:[DONE]\n\n", True),
         (b'data: {"choices":[{"finish_reason":"length"}]}\n\n', True),
+        (b'data:{"choices":[{"finish_reason":"stop"}]}\n\n', True),
         (b'data: {"error":{"message":"overloaded"}}\n\n', True),
         (b'data: {"error":null,"choices":[{"finish_reason":null}]}\n\n', False),
         (b'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n', False),
+        (b"data: [DONE]\n\n", False),
         (b": [DONE]\n\n", False),
     ],
 )
@@ -119,8 +119,29 @@ def test_what_is_nested_without_end_is_no_completion_and_stops_no_stream():
     nested = b'{"choices":[{"index":0,"delta":{"content":' + b"[" * 100_000 + b"]" * 100_000 + b"}}]}"
     assert read_plain(nested) is None
     observer = StreamObserver(read_event)
-    assert observer.feed(b"data: " + nested + b"\n\n") + observer.feed(b"data: [DONE]\n\n")
+    assert observer.feed(b"data: " + nested + b"\n\n") + observer.feed(FINISH + b"\n\n")
     assert observer.complete
+
+
+@given(EVENTS, st.lists(st.integers(0, 10_000), max_size=12), st.sampled_from([b"", b"\n\n", b"\n\ndata: more\n\n"]))
+def test_done_without_an_ended_answer_is_held_back_for_clients_would_take_what_came_for_whole(events, cuts, after):
+    came = b"".join(event + b"\n\n" for event in events)
+    observer = StreamObserver(read_event)
+    relayed = b"".join(observer.feed(piece) for piece in pieces(came + b"data: [DONE]" + after, cuts)) + observer.rest()
+    assert relayed == came
+    assert not observer.complete
+
+
+def test_done_after_the_providers_own_error_is_relayed():
+    whole = b'data: {"error":{"message":"overloaded"}}\n\ndata: [DONE]\n\n'
+    assert StreamObserver(read_event).feed(whole) == whole
+
+
+def test_done_ends_a_stream_of_fewer_answers_than_were_asked_for():
+    observer = StreamObserver(read_event, answers=3)
+    whole = FINISH + b"\n\ndata: [DONE]\n\n"
+    assert observer.feed(whole) == whole
+    assert (observer.finished, observer.over) == (True, True)
 
 
 @pytest.mark.parametrize(

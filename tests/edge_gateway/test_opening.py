@@ -53,6 +53,7 @@ BAD_BEGINNINGS = {
     "an error after its role": saying(ROLE_ONLY, error_event(message="overloaded", type="server_error")),
     "an end without a word": saying(),
     "an end after its role": saying(ROLE_ONLY),
+    "[DONE] without a word": saying(ROLE_ONLY, b"data: [DONE]\n\n"),
     "comments and an end": saying(b": keep-alive\n\n", b": keep-alive\n\n"),
     "a cut before the first token": fake.cut_after(0, abort=True),
     "silence after its headers": nothing_but_headers,
