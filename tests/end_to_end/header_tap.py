@@ -1,6 +1,7 @@
-"""Stands between Aider and the edge, passes everything on, and remembers the headers of each completion's answer."""
+"""Stands before the edge, or before Portkey, passes everything on, and remembers what came and the answers' headers."""
 
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import aiohttp
 from aiohttp import web
@@ -11,12 +12,20 @@ from tests.fakes.threads import ServerThread
 FRAMING = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection"})
 
 
-class HeaderTap:
-    """A proxy before an edge; `answers` holds the headers of the answers, in order."""
+class Asked(NamedTuple):
+    """One request as it came."""
 
-    def __init__(self, edge_url: str) -> None:
+    headers: dict[str, str]
+    body: bytes
+
+
+class HeaderTap:
+    """A proxy before a server; `asked` holds the requests and `answers` the headers of the answers, each in order."""
+
+    def __init__(self, server_url: str) -> None:
+        self.asked: list[Asked] = []
         self.answers: list[dict[str, str]] = []
-        self._edge_url = edge_url
+        self._server_url = server_url
         self._thread = ServerThread(self._start)
         self.url = f"http://127.0.0.1:{self._thread.port}"
 
@@ -28,9 +37,10 @@ class HeaderTap:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             body = await request.read()
+            self.asked.append(Asked({name.lower(): value for name, value in request.headers.items()}, body))
             headers = {name: value for name, value in request.headers.items() if name.lower() not in {*FRAMING, "host"}}
             async with session.request(
-                request.method, self._edge_url + request.path_qs, data=body, headers=headers
+                request.method, self._server_url + request.path_qs, data=body, headers=headers
             ) as answer:
                 self.answers.append({name.lower(): value for name, value in answer.headers.items()})
                 passed = {name: value for name, value in answer.headers.items() if name.lower() not in FRAMING}

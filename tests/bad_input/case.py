@@ -1,0 +1,199 @@
+"""One bad input: what is sent, what must come back and how soon; and the judgement of what came."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from tests.bad_input.house import House
+from tests.bad_input.wire import Answer, Exchange, Step, exchange
+from tests.processes import http_ok
+
+# No input may lead to these: the one is a fault of ours, at the other Aider crashes.
+NEVER = frozenset({500, 422})
+ADDRESS = re.compile(r"[a-z]+://|www\.", re.IGNORECASE)
+
+
+@dataclass
+class Seen:
+    """What came of an input: in words for the table, as statuses and codes for the judgement."""
+
+    words: str
+    statuses: list[int] = field(default_factory=list)
+    codes: list[str] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    interim: list[int] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    closed: bool = False
+    late: bool = False
+
+
+Check = Callable[[House, Seen], str]
+
+
+def nothing_more(_house: House, _seen: Seen) -> str:
+    """Nothing else has to hold."""
+    return ""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What must come back.
+
+    `statuses`: of each answer, which may be any of several. `code`: of the error. `silent`: the server may close instead of
+    answering. `closes`: it must close, answered or not. `forwarded`: how many requests reach Portkey; None for one a 200.
+    `check`: what else has to hold; it tells what does not.
+    """
+
+    statuses: tuple[frozenset[int], ...] = ()
+    code: str = ""
+    silent: bool = False
+    closes: bool = False
+    forwarded: int | None = None
+    check: Check = nothing_more
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table; `note`: where the documented product differs from the list of bad inputs, and why."""
+
+    id: str
+    what: str
+    act: Callable[[House], Seen]
+    expected: Expected
+    seconds: float = 5.0
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """The case's name in pytest's words."""
+        return f"{self.id} {self.what}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a case went; `problem` is empty when all was as it must be."""
+
+    case: Case
+    seen: str
+    milliseconds: float
+    problem: str
+
+
+def refused(
+    *statuses: int, code: str = "", closes: bool = False, silent: bool = False, check: Check = nothing_more
+) -> Expected:
+    """One error, with one of these statuses; nothing is forwarded."""
+    return Expected((frozenset(statuses),), code, silent, closes, 0, check)
+
+
+def served(check: Check = nothing_more, *, forwarded: int = 1) -> Expected:
+    """A 200."""
+    return Expected((frozenset({200}),), forwarded=forwarded, check=check)
+
+
+def either(*statuses: int, check: Check = nothing_more) -> Expected:
+    """Served or refused, as the product sees fit: but as one of these."""
+    return Expected((frozenset(statuses),), check=check)
+
+
+def closed(*statuses: int, code: str = "") -> Expected:
+    """The connection is closed; if there is an answer before, then one of these."""
+    return Expected((frozenset(statuses),), code, silent=True, closes=True, forwarded=0)
+
+
+def http(
+    steps: Iterable[Step] | bytes | Callable[[House], Iterable[Step]],
+    *,
+    answers: int = 1,
+    to_close: bool = False,
+    bodiless: bool = False,
+    form: str = "openai",
+    seconds: float = 5.0,
+) -> Callable[[House], Seen]:
+    """Do these steps on a connection to the edge, and judge the form of the errors that come back."""
+
+    def act(house: House) -> Seen:
+        todo = [steps] if isinstance(steps, bytes) else steps(house) if callable(steps) else steps
+        came = exchange(house.edge_port, todo, seconds, answers=answers, to_close=to_close, bodiless=bodiless)
+        return _seen(came, form, bodiless=bodiless)
+
+    return act
+
+
+def judge(case: Case, house: House) -> Verdict:
+    """Send the input, and say what is not as it must be."""
+    house.forget()
+    started = time.monotonic()
+    try:
+        seen = case.act(house)
+    except Exception as error:
+        seen = Seen("", problems=[f"{type(error).__name__}: {error}"[:300]])
+    took = time.monotonic() - started
+    problems = [*seen.problems, *_differences(case, seen, took)]
+    if not http_ok(f"http://127.0.0.1:{house.edge_port}/healthz"):
+        problems.append("the edge does not answer any more")
+    if not problems:
+        problems += [_forwards(case.expected, seen, len(house.tap.asked)), case.expected.check(house, seen)]
+    return Verdict(case, seen.words, took * 1000, "; ".join(filter(None, problems)))
+
+
+def _differences(case: Case, seen: Seen, took: float) -> list[str]:
+    expected, problems = case.expected, []
+    if seen.late:
+        problems.append(f"not within {case.seconds:g} s")
+    elif took > case.seconds:
+        problems.append(f"took {took:.1f} s, more than {case.seconds:g}")
+    if len(seen.statuses) < len(expected.statuses) and not (expected.silent and seen.closed):
+        problems.append(f"{len(seen.statuses)} answers of {len(expected.statuses)}")
+    for status, allowed in zip(seen.statuses, expected.statuses, strict=False):
+        if status not in allowed:
+            problems.append(f"{status} is none of {sorted(allowed)}")
+    if expected.code and seen.codes and seen.codes != [expected.code]:
+        problems.append(f"code {seen.codes} in place of {expected.code}")
+    if expected.closes and not seen.closed:
+        problems.append("the connection was not closed")
+    return problems
+
+
+def _forwards(expected: Expected, seen: Seen, forwarded: int) -> str:
+    wanted = seen.statuses.count(200) if expected.forwarded is None else expected.forwarded
+    return "" if forwarded == wanted else f"{forwarded} requests reached Portkey in place of {wanted}"
+
+
+def _seen(came: Exchange, form: str, *, bodiless: bool) -> Seen:
+    seen = Seen("", answers=came.answers, interim=came.interim, closed=came.closed, late=came.late)
+    seen.statuses = [answer.status for answer in came.answers]
+    for answer in came.answers:
+        if answer.status in NEVER:
+            seen.problems.append(f"{answer.status} must never be")
+        if answer.status >= 400 and not bodiless:
+            code, problem = _error_of(answer, form)
+            seen.codes += [code] if code else []
+            seen.problems += [problem] if problem else []
+    if not came.answers and came.raw:
+        seen.problems.append(f"no HTTP answer: {came.raw[:60]!r}")
+    told = [f"{status}" for status in seen.statuses] + seen.codes + ["closed"] * came.closed + ["late"] * came.late
+    seen.words = " ".join(told)
+    return seen
+
+
+def _error_of(answer: Answer, form: str) -> tuple[str, str]:
+    """The code of an error, and what is wrong with its form."""
+    try:
+        document = json.loads(answer.body)
+        error = document["error"]
+        message = error["message"]
+    except (ValueError, KeyError, TypeError):
+        return "", f"no error object: {answer.body[:60]!r}"
+    if not answer.headers.get("content-type", "").startswith("application/json"):
+        return "", f"an error as {answer.headers.get('content-type')}"
+    if not message or not isinstance(message, str) or ADDRESS.search(message):
+        return "", f"the message is empty or holds an address: {message!r}"
+    if form == "anthropic":
+        told = document.get("type") == "error" and isinstance(error.get("type"), str)
+        return error.get("type", ""), "" if told else f"not in Anthropic's form: {answer.body[:80]!r}"
+    if not {"type", "param", "code"} <= error.keys():
+        return "", f"not in OpenAI's form: {answer.body[:80]!r}"
+    return error["code"], ""
