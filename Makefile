@@ -5,7 +5,7 @@ BIN := .venv/bin
 STUBS := --python_out=. --mypy_out=. --grpc_python_out=. --mypy_grpc_out=.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: help run test check containers savings keys train bench protos release-contract lock setup dev aider
+.PHONY: help run test check containers savings keys train bench load soak protos release-contract lock setup dev aider
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ bench: dev ## Measure, print the tables, and write bench/results/.
 	$(BIN)/python -m bench.conversations
 	$(BIN)/python -m bench.routing
 	$(BIN)/python -m bench.learning
+
+load: dev ## Put load on the services, and say which bounds held; FIGURES="L2 L4" takes these alone, SCALE=0.1 a tenth of the time.
+	@SCALE="$(SCALE)" $(BIN)/python -m bench.load $(FIGURES)
+
+soak: dev ## Half an hour (MINUTES=30) of steady load with faults and restarts: what leaks, and which bounds held.
+	@MINUTES="$(MINUTES)" $(BIN)/python -m bench.load.soak
 
 protos: dev ## Generate the stubs from protos/.
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I. $(STUBS) protos/router/v1/router.proto

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import grpc
 
+from bench.load.machine import cpu_seconds
 from protos.router.v1 import router_pb2 as pb
 from protos.router.v1 import router_pb2_grpc
 from tests.fakes import not_diamond as fake
@@ -47,11 +48,6 @@ def request(kind: str, number: int) -> pb.SelectModelRequest:
     if kind == "pinned":
         made.conversation_id = "one"
     return made
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def measure(call: Callable, make: Callable[[int], object], calls: int, concurrency: int, router: Process) -> dict:
