@@ -1,5 +1,6 @@
 """How long a refusal takes tells nothing of the keys: 10,000 samples, over keys that are right in part, wrong and unknown."""
 
+import contextlib
 import random
 import statistics
 import time
@@ -35,10 +36,8 @@ def keys(held: list[str], tmp_path_factory: pytest.TempPathFactory) -> Keys:
 
 def seconds(keys: Keys, headers: dict[str, str]) -> float:
     start = time.perf_counter()
-    try:
+    with contextlib.suppress(GatewayError):
         keys.find(headers)
-    except GatewayError:
-        pass
     return time.perf_counter() - start
 
 
