@@ -47,6 +47,22 @@ def passed_headers(upstream: Upstream) -> Mapping[str, str]:
     }
 
 
+class _Patience:
+    """How long the next bytes are waited for. Comments keep a connection open, and a client waiting; they are no answer."""
+
+    def __init__(self, idle_timeout: float) -> None:
+        self._idle_timeout = idle_timeout
+        self._events = 0
+        self._heard_from = time.monotonic()
+
+    def deadline(self, events: int) -> float:
+        """Until when (time.monotonic()), after so many events that were more than comments."""
+        now = time.monotonic()
+        if events != self._events:
+            self._events, self._heard_from = events, now
+        return min(now + self._idle_timeout, self._heard_from + SILENCES * self._idle_timeout)
+
+
 async def stream(opening: Opening, form: Form, served: str, listener: Listener, note: bytes) -> AsyncIterator[bytes]:
     """A stream's bytes as they come; an answer that broke off ends in an error event, never cleanly.
 
@@ -56,7 +72,7 @@ async def stream(opening: Opening, form: Form, served: str, listener: Listener, 
     first_byte = opening.first_byte
     outcome = ""
     heard = False
-    events, heard_from = 0, time.monotonic()
+    patience = _Patience(upstream.idle_timeout)
     relayed = opening.held
     try:
         if note:
@@ -70,13 +86,9 @@ async def stream(opening: Opening, form: Form, served: str, listener: Listener, 
             if relayed:
                 listener.passed(relayed)
                 yield relayed
-            now = time.monotonic()
-            if observer.events != events:
-                events, heard_from = observer.events, now
-            # Comments keep a connection open, and a client waiting; they are no answer.
-            chunk = await upstream.receive(
-                min(now + upstream.idle_timeout, heard_from + SILENCES * upstream.idle_timeout)
-            )
+            if observer.cut_short:
+                break
+            chunk = await upstream.receive(patience.deadline(observer.events))
             if not chunk:
                 break
             relayed = observer.feed(chunk)
@@ -88,7 +100,8 @@ async def stream(opening: Opening, form: Form, served: str, listener: Listener, 
             yield form.error_event(errors.stream_truncated(served))
     except (BrokenOff, EventTooLarge, ShuttingDown, Stalled) as broken:
         # A connection lost after the model had finished costs nothing.
-        outcome = "completed" if observer.finished else "provider_failed"
+        ours = "interrupted" if isinstance(broken, ShuttingDown) else "provider_failed"
+        outcome = "completed" if observer.finished else ours
         if not observer.finished:
             yield form.error_event(_told(broken, served, upstream.idle_timeout))
     finally:

@@ -32,6 +32,7 @@ from router_service.selection import Selection
 from router_service.servicer import RouterServicer
 from router_service.settings import SHIPPED_CATALOG, Settings, load_catalog
 from router_service.stores import Store, open_store
+from router_service.unreadable import UnreadableMessages
 from router_service.watch import Watchers
 
 SERVICE = router_pb2.DESCRIPTOR.services_by_name["RouterService"].full_name
@@ -122,9 +123,8 @@ def _consulting(settings: Settings, store: Store) -> Consulting | None:
 
 
 def _interceptors(settings: Settings) -> list[grpc.aio.ServerInterceptor]:
-    if not settings.tokens_file:
-        return []
-    return [Authentication(Tokens(Path(settings.tokens_file), _tell), _tell)]
+    known = [Authentication(Tokens(Path(settings.tokens_file), _tell), _tell)] if settings.tokens_file else []
+    return [*known, UnreadableMessages()]
 
 
 def _listen(settings: Settings, server: grpc.aio.Server) -> int:
