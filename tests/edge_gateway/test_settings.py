@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from edge_gateway import settings
 from tests.processes import ROOT
 
 
@@ -40,6 +41,17 @@ from tests.processes import ROOT
         ({}, "foo = 1", "foo is none of them"),
         ({}, "providers = 3", "providers is none of them"),
         ({"EDGE_LISTEN": "127.0.0.1:84663"}, "", "is not HOST:PORT"),
+        ({"EDGE_LISTEN": "0.0.0.0:8080"}, "", "EDGE_LISTEN: 0.0.0.0:8080 can be reached from other machines"),
+        ({"EDGE_LISTEN": "[::]:8080"}, "", "set EDGE_API_KEYS_FILE"),
+        ({"EDGE_LISTEN": "edge.test:8080"}, "", "EDGE_TRUSTED_NETWORK=true"),
+        ({"EDGE_ROUTER": "dns:///router:50051"}, "", "EDGE_ROUTER: router is another machine, and without TLS"),
+        ({"EDGE_ROUTER": "ipv4:127.0.0.1:1,10.0.0.1:2"}, "", "EDGE_ROUTER: 10.0.0.1 is another machine"),
+        ({"EDGE_ROUTER": "10.0.0.1:50051"}, "", "EDGE_ROUTER: 10.0.0.1 is another machine"),
+        (
+            {"PORTKEY_BASE_URL": "http://portkey:8787/v1"},
+            "",
+            "PORTKEY_BASE_URL: portkey is another machine, and without https",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path, env, toml, says):
@@ -60,3 +72,21 @@ def test_a_wrong_setting_is_named(tmp_path, env, toml, says):
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert "sk-secret" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {},
+        {"EDGE_LISTEN": "[::1]:8080", "EDGE_ROUTER": "dns://127.0.0.1:53/localhost:50051"},
+        {"EDGE_ROUTER": "unix:/run/router.sock", "PORTKEY_BASE_URL": "http://[::1]:8787/v1"},
+        {"EDGE_ROUTER": "ipv6:[::1]:50051", "PORTKEY_BASE_URL": "https://portkey.test/v1"},
+        {"EDGE_ROUTER": "dns:///router:50051", "EDGE_ROUTER_CA": "ca.pem"},
+        {"EDGE_LISTEN": "0.0.0.0:8080", "EDGE_API_KEYS_FILE": "keys.toml"},
+        {"EDGE_LISTEN": "0.0.0.0:8080", "EDGE_ROUTER": "dns:///router:50051", "EDGE_TRUSTED_NETWORK": "true"},
+    ],
+)
+def test_this_machine_tls_keys_and_a_trusted_network_are_let_pass(monkeypatch, env):
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    settings.check_exposure(settings.load())
