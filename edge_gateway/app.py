@@ -36,7 +36,8 @@ from edge_gateway.overload import LoopLag, Shedding
 from edge_gateway.portkey import Portkey
 from edge_gateway.portkey_config import Emitter, Features, Hosted, OpenSource, unheeded
 from edge_gateway.providers import Providers, reachable
-from edge_gateway.router_client import RouterClient, channel_credentials
+from edge_gateway.router_client import RouterClient
+from edge_gateway.router_credentials import RouterCredentials
 from edge_gateway.routing import Routing
 from edge_gateway.settings import Config, InvalidSetting, Settings
 
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
     from edge_gateway.circuit_news import CircuitNews
 
 SERVER_ERROR = 500
-# What is told of keys, limits and kept answers that nobody has to look at.
-GOOD_NEWS = frozenset({"keys_loaded", "spending_known", "limits_with_redis", "cache_with_redis"})
+# What is told of keys, limits, kept answers and certificates that nobody has to look at.
+GOOD_NEWS = frozenset({"keys_loaded", "spending_known", "limits_with_redis", "cache_with_redis", "certificate_loaded"})
 
 
 class _House:
@@ -126,7 +127,7 @@ def create(settings: Settings, config: Config) -> FastAPI:
     """
     settings_module.check_exposure(settings)
     shipped = settings_module.load_config("").providers
-    files = settings_module.certificate_files(settings)
+    credentials = RouterCredentials(settings)
     providers = reachable(config.providers, shipped, settings_module.environment(), hosted=settings.hosted)
     keys = _keys(settings)
     emitter = _emitter(settings, config)
@@ -136,14 +137,17 @@ def create(settings: Settings, config: Config) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         token = settings.router_token.get_secret_value() if settings.router_token else ""
-        router = RouterClient(settings.router, settings.router_deadline, channel_credentials(files), token)
+        router = RouterClient(settings.router, settings.router_deadline, credentials.current, token)
         house = _House(settings, emitter, config, providers, router, keys)
         app.state.router = router
         app.state.routing = house.routing
         app.state.clients = house.clients
         app.state.completion = house.completion
         app.state.cut = house.cut
-        beside = [asyncio.create_task(router.keep_refreshing()), asyncio.create_task(lag.watch())]
+        beside = [
+            asyncio.create_task(work)
+            for work in (router.keep_refreshing(), credentials.follow(router.renew, _tell), lag.watch())
+        ]
         house.start()
         telemetry.event("listening", address=settings.listen, router=settings.router, providers=sorted(providers))
         yield

@@ -77,13 +77,10 @@ class RouterClient:
 
         `credentials` are for a router with TLS, `token` for one that asks for it.
         """
-        if credentials is None:
-            self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
-        else:
-            self._channel = grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+        self._target = target
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        self._stub = router_pb2_grpc.RouterServiceStub(self._channel)
         self._deadline = deadline
+        self._connect(credentials)
         self.offer = Offer({}, {})
 
     async def select(self, question: Question) -> Decision:
@@ -179,11 +176,19 @@ class RouterClient:
             else:
                 await asyncio.sleep(REFRESH)
 
+    async def renew(self, credentials: grpc.ChannelCredentials) -> None:
+        """Go on over a new channel with these credentials; calls under way finish on the one before."""
+        before = self._channel
+        self._connect(credentials)
+        await before.close(self._deadline)
+
+    def _connect(self, credentials: grpc.ChannelCredentials | None) -> None:
+        if credentials is None:
+            self._channel = grpc.aio.insecure_channel(self._target, options=_OPTIONS)
+        else:
+            self._channel = grpc.aio.secure_channel(self._target, credentials, options=_OPTIONS)
+        self._stub = router_pb2_grpc.RouterServiceStub(self._channel)
+
     async def close(self) -> None:
         """Close the channel."""
         await self._channel.close()
-
-
-def channel_credentials(files: tuple[bytes, bytes | None, bytes | None] | None) -> grpc.ChannelCredentials | None:
-    """Credentials from (authority, key, certificate); None for plaintext."""
-    return None if files is None else grpc.ssl_channel_credentials(*files)

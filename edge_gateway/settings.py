@@ -159,24 +159,6 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def certificate_files(settings: Settings) -> tuple[bytes, bytes | None, bytes | None] | None:
-    """Authority, key and certificate for a router with TLS, None without one; InvalidSetting names an unreadable file."""
-    if not settings.router_ca:
-        return None
-    names = {
-        "EDGE_ROUTER_CA": settings.router_ca,
-        "EDGE_ROUTER_KEY": settings.router_key,
-        "EDGE_ROUTER_CERT": settings.router_cert,
-    }
-    read: list[bytes | None] = []
-    for variable, path in names.items():
-        try:
-            read.append(Path(path).read_bytes() if path else None)
-        except OSError as error:
-            raise InvalidSetting(f"{variable}: {path} cannot be read: {error.strerror}") from None
-    return read[0] or b"", read[1], read[2]
-
-
 class CacheEntry(BaseModel):
     """Hosted Portkey's own cache; `max_age` in seconds."""
 
