@@ -42,7 +42,9 @@ class Clients:
     def check(self, key: Key | None, model: str) -> None:
         """A 403 where the key may not ask for that."""
         if key is not None and not key.permits(model):
-            text = f"The key {key.name} may not ask for {model[:100]!r}; GET /v1/models lists what it may ask for."
+            text = (
+                f"The key {key.name} may not ask for {errors.quoted(model)}; GET /v1/models lists what it may ask for."
+            )
             raise errors.forbidden(text, "model_not_allowed", "model")
 
     async def admit(

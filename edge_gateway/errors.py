@@ -69,7 +69,7 @@ def invalid_request(message: str, param: str | None = None, code: str = "invalid
 
 def unknown_model(name: str, known: Sequence[str], hint: str = "") -> GatewayError:
     """No profile and no reachable provider goes by this name."""
-    text = f"There is no model {name[:100]!r} here. Ask for a profile ({', '.join(known)})"
+    text = f"There is no model {quoted(name)} here. Ask for a profile ({', '.join(known)})"
     text += " or for provider/model of a configured provider."
     return GatewayError(NOT_FOUND, "invalid_request_error", "model_not_found", f"{text} {hint}".strip(), param="model")
 
@@ -92,7 +92,7 @@ def forbidden(message: str, code: str, param: str | None = None) -> GatewayError
 
 def unrouted_form(path: str, name: str) -> GatewayError:
     """A profile was asked for where there are no messages to choose a model by."""
-    text = f"POST {path} chooses no model: ask for provider/model in place of {name[:100]!r}."
+    text = f"POST {path} chooses no model: ask for provider/model in place of {quoted(name)}."
     return GatewayError(NOT_FOUND, "invalid_request_error", "model_not_found", text, param="model")
 
 
@@ -103,7 +103,7 @@ def unspoken_form(path: str, name: str, speakers: Sequence[str]) -> GatewayError
         if speakers
         else "none is set up here (set the key of one)"
     )
-    text = f"{name[:100]!r} cannot be asked at POST {path}, which takes a provider that speaks this form; {who}. "
+    text = f"{quoted(name)} cannot be asked at POST {path}, which takes a provider that speaks this form; {who}. "
     text += "POST /v1/chat/completions takes all."
     return invalid_request(text, "model", "form_not_supported")
 
@@ -243,6 +243,11 @@ def from_upstream(status: int, raw: bytes, model: str, retry_after: str | None) 
 def is_the_requests_fault(raw: bytes) -> bool:
     """Whether an error that a provider tells within a stream says that no other try will mend it."""
     return b'"invalid_request_error"' in raw or b'"context_length_exceeded"' in raw
+
+
+def quoted(name: str) -> str:
+    """A name that the client gave, as a message may repeat it."""
+    return repr(scrub(name)[:100])
 
 
 def scrub(text: str) -> str:
