@@ -30,6 +30,8 @@ class Seen:
 
 
 Check = Callable[[House, Seen], str]
+# Sends an input, and says what came of it within so many seconds.
+Act = Callable[[House, float], Seen]
 
 
 def nothing_more(_house: House, _seen: Seen) -> str:
@@ -56,11 +58,14 @@ class Expected:
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the table; `note`: where the documented product differs from the list of bad inputs, and why."""
+    """One row of the table; `seconds`: within which it must be over.
+
+    `note`: where the product as documented differs from the list of bad inputs, and why.
+    """
 
     id: str
     what: str
-    act: Callable[[House], Seen]
+    act: Act
     expected: Expected
     seconds: float = 5.0
     note: str = ""
@@ -110,11 +115,10 @@ def http(
     to_close: bool = False,
     bodiless: bool = False,
     form: str = "openai",
-    seconds: float = 5.0,
-) -> Callable[[House], Seen]:
+) -> Act:
     """Do these steps on a connection to the edge, and judge the form of the errors that come back."""
 
-    def act(house: House) -> Seen:
+    def act(house: House, seconds: float) -> Seen:
         todo = [steps] if isinstance(steps, bytes) else steps(house) if callable(steps) else steps
         came = exchange(house.edge_port, todo, seconds, answers=answers, to_close=to_close, bodiless=bodiless)
         return _seen(came, form, bodiless=bodiless)
@@ -127,8 +131,9 @@ def judge(case: Case, house: House) -> Verdict:
     house.forget()
     started = time.monotonic()
     try:
-        seen = case.act(house)
+        seen = case.act(house, case.seconds)
     except Exception as error:
+        # Whatever goes wrong with one case is told of that case.
         seen = Seen("", problems=[f"{type(error).__name__}: {error}"[:300]])
     took = time.monotonic() - started
     problems = [*seen.problems, *_differences(case, seen, took)]

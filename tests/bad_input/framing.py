@@ -33,8 +33,8 @@ def _continued(_house: House, seen: Seen) -> str:
     return "" if seen.interim == [100] else f"interim answers {seen.interim}"
 
 
-def _leaves_with_a_half_sent_body(house: House) -> Seen:
-    exchange(house.edge_port, [head(*USUAL, b"Content-Length: 500") + BODY, Pause(0.2), Hang()], 5)
+def _leaves_with_a_half_sent_body(house: House, seconds: float) -> Seen:
+    exchange(house.edge_port, [head(*USUAL, b"Content-Length: 500") + BODY, Pause(0.2), Hang()], seconds)
     return Seen("client gone", closed=True)
 
 
@@ -128,7 +128,6 @@ CASES = (
         http(
             [step for byte in post()[:400] for step in (bytes([byte]), Pause(0.1))],
             to_close=True,
-            seconds=HEADER_SECONDS + SLACK,
         ),
         closed(408),
         seconds=HEADER_SECONDS + SLACK,
@@ -141,7 +140,6 @@ CASES = (
                 : 2 * len(BODY)
             ],
             to_close=True,
-            seconds=BODY_SECONDS + SLACK,
         ),
         Expected((frozenset({408}),), "request_too_slow", closes=True, forwarded=0),
         seconds=BODY_SECONDS + SLACK,
@@ -152,7 +150,6 @@ CASES = (
         http(
             [head(*USUAL, CHUNKED), *(step for byte in BODY for step in (chunk(bytes([byte])), Pause(0.2)))],
             to_close=True,
-            seconds=BODY_SECONDS + SLACK,
         ),
         Expected((frozenset({408}),), "request_too_slow", closes=True, forwarded=0),
         seconds=BODY_SECONDS + SLACK,
@@ -160,14 +157,14 @@ CASES = (
     Case(
         "B19",
         "a connection and not a byte",
-        http([], to_close=True, seconds=HEADER_SECONDS + SLACK),
+        http([], to_close=True),
         closed(408),
         HEADER_SECONDS + SLACK,
     ),
     Case(
         "B19",
         "half a request line",
-        http([b"POST /v1/ch"], to_close=True, seconds=HEADER_SECONDS + SLACK),
+        http([b"POST /v1/ch"], to_close=True),
         closed(408),
         HEADER_SECONDS + SLACK,
     ),
@@ -175,7 +172,7 @@ CASES = (
         Case(
             "B20",
             what,
-            http(sent, to_close=True, seconds=HEADER_SECONDS + SLACK),
+            http(sent, to_close=True),
             closed(400, 408, 431),
             HEADER_SECONDS + SLACK,
         )
