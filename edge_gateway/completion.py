@@ -23,6 +23,7 @@ from edge_gateway.dispatch import Answer, Dispatcher, NotServed, Order
 from edge_gateway.event_stream import Usage
 from edge_gateway.forms import CHAT, Form
 from edge_gateway.outcomes import Outcomes, Settle
+from edge_gateway.parsing import parsed
 from edge_gateway.portkey_headers import portkey_said, versions_of
 from edge_gateway.routing import Routing
 
@@ -87,7 +88,7 @@ class Completion:
 
         A GatewayError is for the client, with `call.headers` as far as they are known.
         """
-        request = form.parse(call.body)
+        request = await parsed(form, call.body)
         call.requested_model = request.model
         self._clients.check(key, request.model)
         caller = conversations.caller(call.request_headers, call.peer)
