@@ -51,6 +51,7 @@ class MemoryStore:
     async def put(self, key: bytes, value: bytes, seconds: float, decision_id: str) -> None:
         """Keep a value."""
         self._drop(key)
+        self._drop_expired()
         if len(value) + OVERHEAD > self._capacity:
             return
         self._entries[key] = (self._clock() + seconds, decision_id, value)
@@ -69,6 +70,12 @@ class MemoryStore:
         """Forget everything."""
         self._entries.clear()
         self._keys.clear()
+
+    def _drop_expired(self) -> None:
+        """What nobody may have any more holds no memory; all are kept equally long, so the oldest goes first."""
+        now = self._clock()
+        while self._entries and self._entries[key := next(iter(self._entries))][0] <= now:
+            self._drop(key)
 
     def _drop(self, key: bytes) -> None:
         entry = self._entries.pop(key, None)

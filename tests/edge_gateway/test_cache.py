@@ -1,6 +1,7 @@
 """The same request of the same caller is answered again without asking anybody: whole answers, and none that fared badly."""
 
 import asyncio
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -239,3 +240,15 @@ async def test_memory_holds_so_many_bytes_and_lets_the_oldest_go():
     assert await store.get(b"big") is None
     clock[0] = 61
     assert await store.get(b"8") is None
+
+
+async def test_an_answer_whose_time_is_over_holds_no_memory():
+    now = [0.0]
+    store, answer = MemoryStore(1024 * 1024, lambda: now[0]), bytes(1000)
+    held = sys.getrefcount(answer)
+    await store.put(b"first", answer, 5, "dec_1")
+    assert sys.getrefcount(answer) == held + 1
+    now[0] = 5
+    await store.put(b"second", b"another", 5, "dec_2")
+    assert sys.getrefcount(answer) == held
+    assert (await store.get(b"first"), await store.get(b"second")) == (None, b"another")
