@@ -32,6 +32,7 @@ def comings_and_goings(figure: Figure, seconds: Callable[[float], float]) -> Non
     figure.machine = watch.told
     figure.at_least("connects", made["per_second"], 0.95 * RATE, "/s")
     figure.at_most("connects that failed", made["failed"], 0)
+    figure.at_least("of those that ask, answered", made["answered"], made["asked"])
     figure.at_most("file descriptors that stayed", abs(after["fds"] - before["fds"]), 5)
     figure.seen = {**made, "before": before, "after": after}
 
@@ -42,7 +43,7 @@ def beginnings(figure: Figure, seconds: Callable[[float], float]) -> None:
     rss: dict[str, list[float]] = {"edge": [], "router": []}
     for _ in range(STARTS):
         port = free_port()
-        router = _timed(took["router"], lambda port=port: start_router(port, ROUTER_LEDGER_URL="sqlite:///:memory:"))
+        router = _timed(took["router"], lambda port=port: start_router(port))
         edge = None
         try:
             edge = _timed(

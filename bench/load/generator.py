@@ -215,7 +215,7 @@ async def _slow_reader(port: int, ask: Ask, number: int, seconds: float) -> int:
 
 async def _churn(port: int, rate: float, seconds: float) -> dict[str, float]:
     loop, reset = asyncio.get_running_loop(), struct.pack("ii", 1, 0)
-    counts = {"made": 0, "failed": 0, "answered": 0}
+    counts = {"made": 0, "failed": 0, "asked": 0, "answered": 0}
     probe = b"GET /healthz HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n\r\n"
 
     async def come_and_go(number: int, due: float) -> None:
@@ -230,8 +230,10 @@ async def _churn(port: int, rate: float, seconds: float) -> dict[str, float]:
                     if number % 3 == 1:
                         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
                     if number % 3 == 2:
+                        counts["asked"] += 1
                         await loop.sock_sendall(client, probe)
-                        counts["answered"] += (await loop.sock_recv(client, 1000)).startswith(b"HTTP/1.1 200")
+                        got = await loop.sock_recv(client, 1000)
+                        counts["answered"] += got.startswith(b"HTTP/1.1 200")
             except (OSError, TimeoutError):
                 counts["failed"] += 1
 

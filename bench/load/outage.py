@@ -12,8 +12,9 @@ from tests.processes import free_port, start_portkey
 
 RATE = 25.0
 REFUSED = Ask(2_000, Wish(fault="refuse"))
-# Second attempts that may come at once before the share holds: the edge's own allowance for short failures.
-AT_ONCE = 10
+# Second attempts before the share holds: the edge's allowance for short failures, and as many that are under way before the
+# first of them is known to have failed.
+AT_ONCE = 2 * 10
 
 
 def amplification(figure: Figure, seconds: Callable[[float], float]) -> None:

@@ -50,10 +50,10 @@ class Ask:
 
     def raw(self, name: str) -> bytes:
         """The bytes of one request; its name makes its conversation a new one."""
-        # No temperature: an answer that is kept is not what is measured.
+        # Temperature 0, as Aider sends it: the edge keeps the answers, though nobody asks for them again.
         body = (
             f'{{"model":"{self.model}","bench":"{self.wish.encoded()}:{name}",'
-            f'"stream":{"true" if self.wish.chunks else "false"},"messages":['
+            f'"stream":{"true" if self.wish.chunks else "false"},"temperature":0,"messages":['
             f'{{"role":"system","content":"You are a programmer."}},'
             f'{{"role":"user","content":"Change number {name}: mend this.\\n{self._text}"}}]}}'
         ).encode()

@@ -49,7 +49,7 @@ class Figure:
 
     def failed(self, why: str) -> None:
         """The measurement itself broke."""
-        self.checks.append(Check("measurement", "runs to its end", why, False))
+        self.checks.append(Check("measurement", "runs to its end", why.partition("\n")[0], False))
 
     @property
     def held(self) -> bool:
