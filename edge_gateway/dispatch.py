@@ -184,7 +184,7 @@ class Dispatcher:
             try:
                 opening = await wait_for_opening(upstream, observer, began + self._limits.first_token)
             except NotBegun as failed:
-                raise _begun_badly(failed, served, self._limits.first_token) from None
+                raise _begun_badly(failed, served, self._limits.first_token, self._keys(made)) from None
             return Answer(served, rules, upstream, opening=opening)
         try:
             body = await upstream.read(LARGEST_ANSWER, began + self._limits.answer)
@@ -202,11 +202,16 @@ class Dispatcher:
         raw = await _error_body(upstream)
         served = made.models[position]
         retry_after = header_value(upstream.header("retry-after"))
-        error = errors.from_upstream(upstream.status, raw, served, retry_after or None)
+        error = errors.from_upstream(upstream.status, raw, served, retry_after or None, self._keys(made))
         if upstream.status not in FAILOVER_STATUSES:
             return _Failure(error, position + 1, final=True)
         self._circuits.failed(served, float(retry_after) if retry_after.isdecimal() else 0.0)
         return _Failure(error, position + 1, final=False)
+
+    def _keys(self, made: Plan) -> Sequence[str]:
+        """The providers' keys that a config carries."""
+        reached = [provider for model in made.models if (provider := self._providers.of(model))]
+        return [deployment.api_key for provider in reached for deployment in provider.deployments if deployment.api_key]
 
     def _note_attempts(self, made: Plan, position: int, upstream: Upstream) -> None:
         """Those before the one that answered have failed; each was an attempt more."""
@@ -224,13 +229,14 @@ class Dispatcher:
         return seconds * max(sum(deployments), 2) + 1
 
 
-def _begun_badly(failed: NotBegun, served: str, seconds: float) -> _Failure:
+def _begun_badly(failed: NotBegun, served: str, seconds: float, secrets: Sequence[str]) -> _Failure:
     if failed.late:
         return _Failure(errors.upstream_timeout(seconds), 1, final=False)
     if not failed.error:
         return _Failure(errors.stream_truncated(served), 1, final=False)
     final = errors.is_the_requests_fault(failed.error)
-    error = errors.from_upstream(errors.BAD_REQUEST if final else errors.UNAVAILABLE, failed.error, served, None)
+    status = errors.BAD_REQUEST if final else errors.UNAVAILABLE
+    error = errors.from_upstream(status, failed.error, served, None, secrets)
     return _Failure(error, 1, final=final)
 
 

@@ -21,6 +21,11 @@ UNREACHABLE = "upstream_unavailable"
 _TOO_LONG = re.compile(r"prompt is too long: (\d{1,12}) tokens > (\d{1,12})")
 # What is a code, and no sentence, address or key in its place.
 _CODE = re.compile(r"[A-Za-z0-9_.]{1,64}")
+# What may be a key, or the part of one that a mask has left: the longest such words, and a piece that is no accident.
+_WORD = re.compile(r"[A-Za-z0-9_.+/=~-]{8,}")
+_PIECE = 8
+_LIKE_A_KEY = re.compile(r"\b(?:(?:sk|pk|gsk|xai|key)[-_][A-Za-z0-9_*-]{6,}|AIza[A-Za-z0-9_*-]{6,})")
+_REMOVED = "(key removed)"
 # Portkey's words that a guardrail objected: it denied the request, or let it pass and says so.
 GUARDRAIL_DENIED, GUARDRAIL_OBJECTED = 446, 246
 # The open-source gateway's words, as text or within JSON, when it could not get through to a model's server.
@@ -206,9 +211,14 @@ def stream_overdue(model: str) -> GatewayError:
     return GatewayError(GATEWAY_TIMEOUT, "upstream_error", "stream_total_timeout", text)
 
 
-def from_upstream(status: int, raw: bytes, model: str, retry_after: str | None) -> GatewayError:
-    """The client's error for an upstream's: same meaning, a status that Aider handles rightly, no address, no key."""
-    message, code = _upstream_message(raw)
+def from_upstream(
+    status: int, raw: bytes, model: str, retry_after: str | None, secrets: Sequence[str] = ()
+) -> GatewayError:
+    """The client's error for an upstream's: same meaning, a status that Aider handles rightly, no address, no key.
+
+    `secrets`: the keys that were sent along, which the upstream may repeat.
+    """
+    message, code = _upstream_message(raw, secrets)
     if status != TOO_MANY:
         # Clients take these two words for a reason to try again, wherever they stand.
         message = re.sub(r"rate limit", "rate-limit", message, flags=re.IGNORECASE)
@@ -250,15 +260,21 @@ def quoted(name: str) -> str:
     return repr(scrub(name)[:100])
 
 
-def scrub(text: str) -> str:
-    """The text without addresses and without what looks like a key, on one line and clipped."""
+def scrub(text: str, secrets: Sequence[str] = ()) -> str:
+    """The text without addresses, without pieces of `secrets` or what looks like a key, on one line and clipped."""
     text = text[: 4 * MESSAGE_LIMIT]
+    text = _WORD.sub(lambda word: _REMOVED if _shares(word.group(), secrets) else word.group(), text)
     text = re.sub(r"\b(?:[a-z][a-z0-9+.-]{0,20}://|www\.)\S+", "(address removed)", text, flags=re.IGNORECASE)
-    text = re.sub(r"\b(sk|pk|gsk|xai|AIza|key)[-_][A-Za-z0-9_*-]{6,}", "(key removed)", text)
+    text = _LIKE_A_KEY.sub(_REMOVED, text)
     return " ".join(text.split())[:MESSAGE_LIMIT]
 
 
-def _upstream_message(raw: bytes) -> tuple[str, str]:
+def _shares(word: str, secrets: Sequence[str]) -> bool:
+    """Whether a word holds a piece of a secret."""
+    return any(word[start : start + _PIECE] in secret for secret in secrets for start in range(len(word) - _PIECE + 1))
+
+
+def _upstream_message(raw: bytes, secrets: Sequence[str]) -> tuple[str, str]:
     """The message and code of an upstream's error body, whatever its form."""
     try:
         document = json.loads(raw)
@@ -269,5 +285,6 @@ def _upstream_message(raw: bytes) -> tuple[str, str]:
         unsaid = "it gave an error without a message"
         message = _UNREACHED if _FETCH_FAILED in raw else error.get("message") or error.get("detail") or unsaid
         code = error.get("code")
-        return scrub(str(message)), code if isinstance(code, str) and _CODE.fullmatch(code) else ""
-    return scrub(str(error)) or "it gave an empty error", ""
+        known = isinstance(code, str) and _CODE.fullmatch(code) and not _shares(code, secrets)
+        return scrub(str(message), secrets), str(code) if known else ""
+    return scrub(str(error), secrets) or "it gave an empty error", ""
