@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ HOSTED = "https://api.notdiamond.ai"
 # A recommendation takes a few hundred bytes; parsing megabytes would hold up every other decision.
 LARGEST_ANSWER = 256 * 1024
 LONGEST_SESSION_ID = 128
+# What a model may be called; what else an answer holds, a prompt or a key for two, is not repeated.
+_MODEL = re.compile(r"(?!.*[A-Za-z0-9]{24})[A-Za-z0-9._:@/-]{3,80}")
 # Seconds that a call nobody waits for may take.
 ASIDE = 2.0
 
@@ -168,6 +171,8 @@ def check(answer: object, models: Sequence[Model]) -> tuple[str, str, str]:
         return "", session_id, "its answer named no model"
     recommended = f"{provider}/{name}"
     if recommended not in {model.id for model in models}:
+        if not _MODEL.fullmatch(recommended):
+            return "", session_id, "it recommended what is no model's name"
         return "", session_id, f"it recommended {recommended[:80]!a}, which is not a candidate"
     return recommended, session_id, ""
 
