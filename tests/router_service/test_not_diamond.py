@@ -83,6 +83,8 @@ def test_a_good_recommendation_is_followed_and_the_others_stay_as_alternatives(h
         (fake.document(None), ""),
         (fake.recommend("openai", "gpt-nobody-asked-for"), "which is not a candidate"),
         (fake.recommend("azure", "gpt-6.1-sol"), "which is not a candidate"),
+        (fake.recommend("azure", "a sentence of the prompt"), "what is no model's name"),
+        (fake.recommend("azure", "Zq7" * 14), "what is no model's name"),
         (fake.drip, "no answer within"),
         (fake.hang, "no answer within"),
         (fake.reset, "connection to it failed"),
