@@ -5,7 +5,7 @@ BIN := .venv/bin
 STUBS := --python_out=. --mypy_out=. --grpc_python_out=. --mypy_grpc_out=.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: help run test check containers savings keys train bench load soak protos release-contract lock setup dev aider
+.PHONY: help run test check containers savings keys train bench load soak audit sbom audit-tools fuzz protos release-contract lock setup dev aider
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,18 @@ load: dev ## Put load on the services, and say which bounds held; FIGURES="L2 L4
 soak: dev ## Half an hour (MINUTES=30) of steady load with faults and restarts: what leaks, and which bounds held.
 	@MINUTES="$(MINUTES)" $(BIN)/python -m bench.load.soak
 
+audit: audit-tools ## Look up known vulnerabilities of all that is locked; error 3 says that the advisories are out of reach.
+	@$(BIN)/python -m scripts.audit
+
+sbom: audit-tools ## List each image's packages as CycloneDX in dist/sbom/.
+	@$(BIN)/python -W ignore -m scripts.sbom
+
+audit-tools: dev
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/audit.txt
+
+fuzz: dev ## Feed the parsers what nobody would write, for so long each; SECONDS=60.
+	@$(BIN)/python -m fuzz --seconds $(or $(SECONDS),60)
+
 protos: dev ## Generate the stubs from protos/.
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I. $(STUBS) protos/router/v1/router.proto
 
@@ -55,7 +67,7 @@ release-contract: dev ## Take today's contract as the one that later changes mus
 
 lock: dev ## Write requirements/*.txt and the gateway's lock anew.
 	$(LOCK) --group dev -o requirements/dev.txt
-	for group in run router_service edge_gateway demo bench; do \
+	for group in run router_service edge_gateway demo bench audit; do \
 	  $(LOCK) --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; done
 	$(LOCK) --group aider -o requirements/aider.txt
 	cd examples/node && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
