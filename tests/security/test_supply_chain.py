@@ -18,7 +18,7 @@ NODE_LOCKS = [ROOT / folder / "package-lock.json" for folder in ("portkey", "exa
 REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 # Python runs these at every start. Each needs a reason.
 KNOWN_PTH = {
-    "distutils-precedence.pth": "setuptools, which grpcio-tools needs and Python 3.11's venv brings: it stands in for the distutils of old packages",
+    "distutils-precedence.pth": "setuptools, which grpcio-tools needs and Python 3.11 brings: it stands in for distutils",
     "_virtualenv.pth": "virtualenv, where it made the environment: it mends distutils for packages that install into prefixes",
 }
 # Below these there are known holes: multipart parts without a bound, chunk sizes, request smuggling.
