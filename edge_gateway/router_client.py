@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
@@ -15,6 +15,8 @@ from edge_gateway.decisions import Decision, Offer, Question
 from edge_gateway.event_stream import Usage
 from protos.router.v1 import router_pb2 as pb
 from protos.router.v1 import router_pb2_grpc
+
+Message = TypeVar("Message")
 
 # Seconds between two looks at the router's profiles.
 REFRESH = 30.0
@@ -123,7 +125,7 @@ class RouterClient:
                 task.cancel()
 
     async def _select_model(self, request: pb.SelectModelRequest, seconds: float) -> pb.SelectModelResponse:
-        return await self._stub.SelectModel(request, timeout=seconds, metadata=self._metadata)
+        return _read(await self._stub.SelectModel(request, timeout=seconds, metadata=self._metadata))
 
     async def report(
         self,
@@ -140,7 +142,7 @@ class RouterClient:
         """
         request = router_wire.write_report(decision_id, served_model, outcome, usage, seconds, adaptations)
         try:
-            answer = await self._stub.ReportOutcome(request, timeout=self._deadline, metadata=self._metadata)
+            answer = _read(await self._stub.ReportOutcome(request, timeout=self._deadline, metadata=self._metadata))
         except grpc.aio.AioRpcError as error:
             raise RouterUnavailable(error.code().name) from None
         return answer.cost_usd if answer.HasField("cost_usd") else None
@@ -150,7 +152,7 @@ class RouterClient:
         request = pb.GetSpendingRequest()
         request.since.FromNanoseconds(int(since * 1e9))
         try:
-            answer = await self._stub.GetSpending(request, timeout=self._deadline, metadata=self._metadata)
+            answer = _read(await self._stub.GetSpending(request, timeout=self._deadline, metadata=self._metadata))
         except grpc.aio.AioRpcError as error:
             raise RouterUnavailable(error.code().name) from None
         return {row.caller: row.cost_usd for row in answer.rows if row.caller}
@@ -159,8 +161,8 @@ class RouterClient:
         """Look at the router's profiles and models once; RouterUnavailable when it does not answer."""
         try:
             limits: dict[str, Any] = {"timeout": self._deadline, "metadata": self._metadata}
-            profiles = await self._stub.ListProfiles(pb.ListProfilesRequest(), **limits)
-            models = await self._stub.ListModels(pb.ListModelsRequest(), **limits)
+            profiles = _read(await self._stub.ListProfiles(pb.ListProfilesRequest(), **limits))
+            models = _read(await self._stub.ListModels(pb.ListModelsRequest(), **limits))
         except grpc.aio.AioRpcError as error:
             raise RouterUnavailable(error.code().name) from None
         self.offer = router_wire.read_offer(profiles, models)
@@ -192,3 +194,10 @@ class RouterClient:
     async def close(self) -> None:
         """Close the channel."""
         await self._channel.close()
+
+
+def _read(answer: Message | None) -> Message:
+    """The answer; RouterUnavailable where its bytes were no message, for which grpc.aio gives None."""
+    if answer is None:
+        raise RouterUnavailable("its answer could not be read")
+    return answer
