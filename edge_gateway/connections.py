@@ -18,7 +18,8 @@ from edge_gateway.errors import GatewayError
 MOST_HEADER_BYTES = 32 * 1024
 # A body that has used up its time goes on as long as it comes at this rate on the whole.
 LEAST_BYTES_A_SECOND = 1000
-# Seconds that a refused client gets to read why: a connection closed over unread bytes loses what was written to it.
+# Seconds that a client gets to read why it is refused, or to stop sending what was answered before it was read: a connection
+# closed over unread bytes loses what was written to it.
 LINGER = 2.0
 # Seconds between two looks at all connections, at most.
 LONGEST_LOOK = 1.0
@@ -91,8 +92,10 @@ class Connection(HttpToolsProtocol):
         self._head_since: float | None = None
         self._head_fed = 0
         self._head_bytes = 0
+        self._in_head = False
         self._body_since: float | None = None
         self._body_bytes = 0
+        self._answered_at = 0.0
         # What was left to write at the last look, and since when it has been that much.
         self._unwritten = 0
         self._unwritten_since = 0.0
@@ -118,8 +121,7 @@ class Connection(HttpToolsProtocol):
         """Bytes have come."""
         if self._refused_at is not None:
             return
-        if self._head_since is None and (self.cycle is None or self.cycle.response_complete):
-            # The next request, or what is left of one that was answered before it was read.
+        if self._head_since is None and self._body_since is None and self._answered():
             self._head_since, self._head_fed = time.monotonic(), 0
         self._unset_keepalive_if_required()
         try:
@@ -137,6 +139,7 @@ class Connection(HttpToolsProtocol):
             return
         super().on_message_begin()
         self._head_bytes = self._head_fed = 0
+        self._in_head = True
 
     def on_url(self, url: bytes) -> None:
         """A piece of what is asked for."""
@@ -159,7 +162,7 @@ class Connection(HttpToolsProtocol):
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
             self._give_up(errors.bad_http("it has to have one Host header"))
-        self._head_since = None
+        self._head_since, self._in_head = None, False
         self._body_since, self._body_bytes = time.monotonic(), 0
         super().on_headers_complete()
 
@@ -174,14 +177,18 @@ class Connection(HttpToolsProtocol):
             # httptools passes over the body of such a request; it is read yet.
             return
         self._body_since = None
+        if self._answered():
+            # That was the rest of a request that was answered before it was read; the next is awaited.
+            self._head_since, self._head_fed = time.monotonic(), 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """The answer is written."""
         super().on_response_complete()
-        if self._body_since is not None:
-            # It was answered before it was read; what still comes of it is not waited for.
-            self._refused_at = time.monotonic()
+        self._answered_at = time.monotonic()
+        if self._in_head:
+            # The next has begun to come meanwhile.
+            self._head_since = self._answered_at
 
     def look(self, now: float) -> None:
         """End the connection if its client has had its time."""
@@ -195,6 +202,9 @@ class Connection(HttpToolsProtocol):
             if self._head_fed:
                 self._refuse(errors.request_too_slow())
             else:
+                self.transport.abort()
+        elif self._body_since is not None and self._answered():
+            if now - self._answered_at > LINGER:
                 self.transport.abort()
         elif self._body_since is not None and self._body_late(now, self._body_since):
             self._refuse(errors.request_too_slow())
@@ -227,6 +237,10 @@ class Connection(HttpToolsProtocol):
             return False
         elapsed = now - since
         return elapsed > self._bounds.body_seconds and self._body_bytes < elapsed * LEAST_BYTES_A_SECOND
+
+    def _answered(self) -> bool:
+        """Whether no request waits for its answer."""
+        return self.cycle is None or self.cycle.response_complete
 
     def _stuck(self, now: float) -> bool:
         """Whether the client has taken none of what waits for it for too long."""
