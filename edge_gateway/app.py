@@ -28,7 +28,7 @@ from edge_gateway.completion import Completion
 from edge_gateway.conversations import Conversations
 from edge_gateway.dispatch import Dispatcher, TimeLimits
 from edge_gateway.endpoints import surface
-from edge_gateway.errors import NOT_FOUND, GatewayError
+from edge_gateway.errors import NOT_FOUND, GatewayError, scrub
 from edge_gateway.feedback import Feedback
 from edge_gateway.forms import error_body
 from edge_gateway.outcomes import Outcomes
@@ -172,7 +172,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     """Unknown paths and methods, in OpenAI's form."""
     status = error.status_code if isinstance(error, HTTPException) else SERVER_ERROR
     # What the server routed by; a URL put together again from headers may say something else.
-    where = f"{request.method} {request.scope['path'][:100]}"
+    where = scrub(f"{request.method} {request.scope['path'][:100]}")
     text = f"There is no {where} here. Served are POST /v1/chat/completions, /v1/responses, /v1/messages, "
     text += "/v1/completions and /v1/embeddings, and GET /v1/models."
     kind = GatewayError(status, "invalid_request_error", "not_found" if status == NOT_FOUND else "not_allowed", text)

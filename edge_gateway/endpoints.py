@@ -14,11 +14,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from edge_gateway import telemetry
+from edge_gateway.access.entries import Key
 from edge_gateway.call import Call, Reply
 from edge_gateway.clients import Clients
 from edge_gateway.completion import Completion
 from edge_gateway.errors import NOT_FOUND, GatewayError, invalid_request, unknown_model
 from edge_gateway.forms import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Form
+from edge_gateway.json_guard import too_complex
 from edge_gateway.listing import listing
 from edge_gateway.router_client import RouterClient
 from edge_gateway.routing import Routing
@@ -126,7 +128,7 @@ async def _complete(request: Request, form: Form, session: str) -> Response:
         completion: Completion = request.app.state.completion
         key = completion.identify(call, form)
         call.body = await _read_body(request, request.app.state.max_body_bytes)
-        reply = await _unless_gone(request, completion.serve(call, form, key))
+        reply = await _unless_gone(request, _served(completion, call, form, key))
     except GatewayError as error:
         if not call.told:
             telemetry.event(
@@ -148,6 +150,14 @@ async def _complete(request: Request, form: Form, session: str) -> Response:
         return Response(reply.body, headers=dict(reply.headers), media_type=reply.media_type)
     headers = {**reply.headers, "cache-control": "no-cache", "x-accel-buffering": "no"}
     return _Relayed(reply, headers)
+
+
+async def _served(completion: Completion, call: Call, form: Form, key: Key | None) -> Reply:
+    try:
+        return await completion.serve(call, form, key)
+    except RecursionError:
+        # What was just shallow enough to be read once may be too deep for whoever reads it again.
+        raise too_complex("values nested too deeply") from None
 
 
 async def _read_body(request: Request, limit: int) -> bytes:
