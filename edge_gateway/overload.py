@@ -6,34 +6,45 @@ import asyncio
 import time
 from collections import deque
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edge_gateway import errors, forms, telemetry
+from edge_gateway import errors, forms, place, telemetry
 
-# Seconds between two looks at how late the event loop is, and how many of them have to agree: one large prompt that is read
-# holds up a single one, a queue that grows all of them.
-BEAT, AGREEING = 0.02, 3
-# Seconds between two lines of the log about it.
+# Seconds between two looks at how late the event loop is, and for which they count.
+BEAT, WINDOW = 0.02, 1.0
+# Requests that may wait for the edge itself, and the seconds for which more may: a burst is no overload.
+MOST_WAITING, BURST = 16, 0.3
+# Seconds between two lines of the log about it, and without a refusal after which an overload is over.
 QUIET = 1.0
+NEVER = float("inf")
 
 
 class LoopLag:
-    """How late the event loop runs what is due, in seconds: what everything that waits for its turn waits at least."""
+    """How long, in seconds, what comes at any time has to expect to wait for its turn of the event loop."""
 
     def __init__(self) -> None:
-        self._latest: deque[float] = deque([0.0] * AGREEING, maxlen=AGREEING)
+        self._looks: deque[tuple[float, float]] = deque()
+        self._weight = 0.0
 
     @property
     def seconds(self) -> float:
-        """The least of the last few looks."""
-        return min(self._latest)
+        """The mean of the last second. Long turns count by their square: more come while they last, and wait for longer."""
+        return self._weight / 2 / WINDOW
+
+    def look(self, now: float, late: float) -> None:
+        """What was due has run so late."""
+        self._looks.append((now, min(late, WINDOW) ** 2))
+        self._weight += self._looks[-1][1]
+        while self._looks[0][0] < now - WINDOW:
+            self._weight -= self._looks.popleft()[1]
 
     async def watch(self) -> None:
         """Look, again and again, until cancelled."""
         while True:
             due = time.monotonic() + BEAT
             await asyncio.sleep(BEAT)
-            self._latest.append(time.monotonic() - due)
+            now = time.monotonic()
+            self.look(now, now - due)
 
 
 class Shedding:
@@ -49,22 +60,57 @@ class Shedding:
         self._most_lag = most_lag
         self._most_requests = most_requests
         self._under_way = 0
+        self._waiting = 0
+        # Since when more wait than may, without a moment in which they did not.
+        self._standing_since = NEVER
+        self._refused_at = -NEVER
         self._refused = 0
-        self._told = float("-inf")
+        self._told = -NEVER
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        if self._under_way >= self._most_requests or self._lag.seconds > self._most_lag:
+        if self._under_way >= self._most_requests or self._overloaded(time.monotonic()):
             await self._refuse(scope, send)
             return
         self._under_way += 1
+        held = place.take(self._moved)
+
+        read = False
+
+        async def receive_body() -> Message:
+            nonlocal read
+            if read:
+                return await receive()
+            held.give()
+            message = await receive()
+            held.take()
+            read = not message.get("more_body", False)
+            return message
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive_body, send)
         finally:
+            held.leave()
             self._under_way -= 1
+
+    def _moved(self, by: int) -> None:
+        self._waiting += by
+        if self._waiting < MOST_WAITING:
+            self._standing_since = NEVER
+
+    def _overloaded(self, now: float) -> bool:
+        """Whether requests have been waiting for the edge, and the edge for its processor; a slow router is another matter."""
+        if self._waiting < MOST_WAITING:
+            return False
+        self._standing_since = min(self._standing_since, now)
+        standing = now - self._standing_since >= BURST or now - self._refused_at < QUIET
+        if not standing or self._lag.seconds <= self._most_lag:
+            return False
+        self._refused_at = now
+        return True
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
         self._tell()

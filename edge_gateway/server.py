@@ -17,10 +17,12 @@ LAST_WORDS = 5.0
 # An idle connection is kept for so many seconds; clients drop theirs sooner, so that none is closed as it is used again.
 KEEP_ALIVE = 30
 # File descriptors that are no client's: the log, the router, Redis, the event loop's own.
-OWN_FILES = 40
+OWN_FILES = 72
 # Each client has its connection, and one to Portkey.
 FILES_A_CLIENT = 2
 LEAST_CONNECTIONS = 8
+# Connections that are taken in one turn of the event loop.
+TAKEN_AT_ONCE = 32
 
 
 class Server(uvicorn.Server):
@@ -71,7 +73,11 @@ def run(application: FastAPI, listen: str, bounds: Bounds, drain: float) -> None
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=round(drain + LAST_WORDS),
     )
-    Server(config, application, connections, drain).run()
+    listening = config.bind_socket()
+    # uvloop takes one connection a turn of each socket; whoever waits to be taken sees no answer, not even a refusal.
+    Server(config, application, connections, drain).run(
+        [listening, *(listening.dup() for _ in range(TAKEN_AT_ONCE - 1))]
+    )
 
 
 def _possible(bounds: Bounds) -> Bounds:
