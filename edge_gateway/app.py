@@ -32,7 +32,7 @@ from edge_gateway.errors import NOT_FOUND, GatewayError, scrub
 from edge_gateway.feedback import Feedback
 from edge_gateway.forms import error_body
 from edge_gateway.outcomes import Outcomes
-from edge_gateway.overload import LoopLag, Shedding
+from edge_gateway.overload import LoopLag, Queue, Shedding
 from edge_gateway.portkey import Portkey
 from edge_gateway.portkey_config import Emitter, Features, Hosted, OpenSource, unheeded
 from edge_gateway.providers import Providers, reachable
@@ -161,7 +161,9 @@ def create(settings: Settings, config: Config) -> FastAPI:
     app.state.started = time.time()
     app.state.max_body_bytes = settings.max_body_bytes
     app.include_router(surface)
-    app.add_middleware(Shedding, lag=lag, most_lag=settings.max_lag, most_requests=settings.max_requests)
+    app.state.queue = Queue()
+    most_lag, most_requests = settings.max_lag, settings.max_requests
+    app.add_middleware(Shedding, queue=app.state.queue, lag=lag, most_lag=most_lag, most_requests=most_requests)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(GatewayError, _gateway_error)
     app.add_exception_handler(Exception, _bug)

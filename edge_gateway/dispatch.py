@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from edge_gateway import errors, place
+from edge_gateway import errors
 from edge_gateway.adaptations import Adaptations, Asked
 from edge_gateway.call import header_value
 from edge_gateway.circuits import Circuits
@@ -140,7 +140,6 @@ class Dispatcher:
     async def _try(self, order: Order, made: Plan) -> Answer:
         """One config's answer; _Failure when it brings none."""
         wait = self._patience(order, made)
-        place.dispatched()
         # The others of its config are tried only if it fails.
         self._circuits.tried(made.models[0])
         try:

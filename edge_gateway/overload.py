@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from edge_gateway import errors, forms, place, telemetry
+from edge_gateway import errors, forms, telemetry
 
 # Seconds between two looks at how late the event loop is, and for which they count.
 BEAT, WINDOW = 0.02, 1.0
@@ -47,22 +48,51 @@ class LoopLag:
             self.look(now, now - due)
 
 
+class Queue:
+    """The requests that wait for the edge itself: their bodies have come, and they have not gone to a model yet."""
+
+    def __init__(self) -> None:
+        self._waiting = 0
+        # Since when more wait than may, without a moment in which they did not.
+        self._standing_since = NEVER
+
+    def enter(self) -> Callable[[], None]:
+        """One more waits; what is called when it does no longer, once or more often."""
+        self._waiting += 1
+        waits = True
+
+        def leave() -> None:
+            nonlocal waits
+            if waits:
+                waits = False
+                self._waiting -= 1
+                if self._waiting < MOST_WAITING:
+                    self._standing_since = NEVER
+
+        return leave
+
+    def stands(self, now: float) -> float:
+        """For how many seconds more have been waiting than may, below 0 where they have not."""
+        if self._waiting < MOST_WAITING:
+            return -1.0
+        self._standing_since = min(self._standing_since, now)
+        return now - self._standing_since
+
+
 class Shedding:
     """An ASGI middleware that answers 503 in place of the application while it is overloaded.
 
     Only what asks a model is refused: health checks and lists cost next to nothing, and tell who operates it.
     """
 
-    def __init__(self, app: ASGIApp, lag: LoopLag, most_lag: float, most_requests: int) -> None:
+    def __init__(self, app: ASGIApp, queue: Queue, lag: LoopLag, most_lag: float, most_requests: int) -> None:
         """`most_lag`: seconds that the event loop may be late; `most_requests`: that may be under way at once."""
         self._app = app
+        self._queue = queue
         self._lag = lag
         self._most_lag = most_lag
         self._most_requests = most_requests
         self._under_way = 0
-        self._waiting = 0
-        # Since when more wait than may, without a moment in which they did not.
-        self._standing_since = NEVER
         self._refused_at = -NEVER
         self._refused = 0
         self._told = -NEVER
@@ -76,38 +106,16 @@ class Shedding:
             await self._refuse(scope, send)
             return
         self._under_way += 1
-        held = place.take(self._moved)
-
-        read = False
-
-        async def receive_body() -> Message:
-            nonlocal read
-            if read:
-                return await receive()
-            held.give()
-            message = await receive()
-            held.take()
-            read = not message.get("more_body", False)
-            return message
-
         try:
-            await self._app(scope, receive_body, send)
+            await self._app(scope, receive, send)
         finally:
-            held.leave()
             self._under_way -= 1
-
-    def _moved(self, by: int) -> None:
-        self._waiting += by
-        if self._waiting < MOST_WAITING:
-            self._standing_since = NEVER
 
     def _overloaded(self, now: float) -> bool:
         """Whether requests have been waiting for the edge, and the edge for its processor; a slow router is another matter."""
-        if self._waiting < MOST_WAITING:
-            return False
-        self._standing_since = min(self._standing_since, now)
-        standing = now - self._standing_since >= BURST or now - self._refused_at < QUIET
-        if not standing or self._lag.seconds <= self._most_lag:
+        stands = self._queue.stands(now)
+        enough = stands >= BURST or (stands >= 0 and now - self._refused_at < QUIET)
+        if not enough or self._lag.seconds <= self._most_lag:
             return False
         self._refused_at = now
         return True

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
+import sys
+from dataclasses import replace
 from functools import partial
 
 import uvicorn
@@ -17,12 +19,12 @@ LAST_WORDS = 5.0
 # An idle connection is kept for so many seconds; clients drop theirs sooner, so that none is closed as it is used again.
 KEEP_ALIVE = 30
 # File descriptors that are no client's: the log, the router, Redis, the event loop's own.
-OWN_FILES = 72
+OWN_FILES = 40
 # Each client has its connection, and one to Portkey.
 FILES_A_CLIENT = 2
 LEAST_CONNECTIONS = 8
-# Connections that are taken in one turn of the event loop.
-TAKEN_AT_ONCE = 32
+# Connections that are taken in one turn of the event loop, at most, and files that the process may open for each of them.
+TAKEN_AT_ONCE, FILES_A_TAKER = 16, 32
 
 
 class Server(uvicorn.Server):
@@ -57,7 +59,8 @@ class Server(uvicorn.Server):
 def run(application: FastAPI, listen: str, bounds: Bounds, drain: float) -> None:
     """Serve until SIGTERM or SIGINT. `listen`: HOST:PORT; `drain`: as of Server."""
     host, _, port = listen.rpartition(":")
-    connections = Connections(_possible(bounds))
+    files = _most_files()
+    connections = Connections(_possible(bounds, files))
     config = uvicorn.Config(
         application,
         host=host.strip("[]"),
@@ -75,22 +78,18 @@ def run(application: FastAPI, listen: str, bounds: Bounds, drain: float) -> None
     )
     listening = config.bind_socket()
     # uvloop takes one connection a turn of each socket; whoever waits to be taken sees no answer, not even a refusal.
-    Server(config, application, connections, drain).run(
-        [listening, *(listening.dup() for _ in range(TAKEN_AT_ONCE - 1))]
-    )
+    takers = [listening, *(listening.dup() for _ in range(min(TAKEN_AT_ONCE, files // FILES_A_TAKER) - 1))]
+    Server(config, application, connections, drain).run(takers)
 
 
-def _possible(bounds: Bounds) -> Bounds:
-    """The bounds with no more connections than the process may open files for; it takes as many as it is allowed."""
+def _most_files() -> int:
+    """The files that the process may open; it takes as many as it is allowed."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if hard == resource.RLIM_INFINITY:
-        return bounds
-    possible = max(LEAST_CONNECTIONS, (hard - OWN_FILES) // FILES_A_CLIENT)
-    return Bounds(
-        bounds.header_seconds,
-        bounds.body_seconds,
-        bounds.write_seconds,
-        min(bounds.connections, possible),
-        bounds.per_address,
-    )
+    return sys.maxsize if hard == resource.RLIM_INFINITY else hard
+
+
+def _possible(bounds: Bounds, files: int) -> Bounds:
+    """The bounds with no more connections than there are files for."""
+    possible = max(LEAST_CONNECTIONS, (files - OWN_FILES) // FILES_A_CLIENT)
+    return replace(bounds, connections=min(bounds.connections, possible))
