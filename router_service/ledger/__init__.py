@@ -74,7 +74,7 @@ def open_ledger(
 ) -> Ledger:
     """The ledger that `url` names; InvalidConfiguration says what is wrong.
 
-    `capacity`: how many decisions stay in memory; `flush_interval`: seconds between two writes to a database.
+    `capacity`: how many decisions stay in memory; `flush_interval`: seconds within which a database is told.
     """
     if contents not in list(Contents):
         raise InvalidConfiguration(f"ROUTER_LEDGER_CONTENTS: {contents!r} is not one of {', '.join(Contents)}.")

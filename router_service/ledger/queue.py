@@ -36,11 +36,15 @@ class WriteQueue(Generic[Entry]):
         size: int,
         on_problem: OnProblem,
     ) -> None:
-        """`write` keeps a batch, whole or not at all, and may be given it again; `tidy` is called between batches."""
+        """`write` keeps a batch, whole or not at all, and may be given it again; `tidy` is called between batches.
+
+        `interval`: seconds within which what is queued is written, while the database keeps up.
+        """
         self.dropped = 0
         self._write = write
         self._tidy = tidy
-        self._interval = interval
+        # Half of it to gather entries in, the other half to write them in: what a killed process has still queued is lost.
+        self._pause = interval / 2
         self._size = size
         self._on_problem = on_problem
         self._told: dict[str, float] = {}
@@ -78,7 +82,7 @@ class WriteQueue(Generic[Entry]):
             self._tell("ledger_lost", lost=lost, dropped=self.dropped)
 
     def _run(self) -> None:
-        pause, away, give_up = self._interval, False, float("inf")
+        pause, away, give_up = self._pause, False, float("inf")
         while time.monotonic() < give_up:
             if self._closing.wait(pause) and give_up == float("inf"):
                 give_up = time.monotonic() + PATIENCE
@@ -94,7 +98,7 @@ class WriteQueue(Generic[Entry]):
                 continue
             if away:
                 self._tell("ledger_reachable", dropped=self.dropped)
-            pause, away = self._interval, False
+            pause, away = self._pause, False
             if self._closing.is_set():
                 return
 
