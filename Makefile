@@ -5,7 +5,7 @@ BIN := .venv/bin
 STUBS := --python_out=. --mypy_out=. --grpc_python_out=. --mypy_grpc_out=.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: help run test check containers savings keys train bench load soak audit sbom audit-tools fuzz protos release-contract lock setup dev aider
+.PHONY: help run test check containers savings keys train bench load soak bad-input audit sbom audit-tools fuzz protos release-contract lock setup dev aider
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ load: dev ## Put load on the services, and say which bounds held; FIGURES="L2 L4
 
 soak: dev ## Half an hour (MINUTES=30) of steady load with faults and restarts: what leaks, and which bounds held.
 	@MINUTES="$(MINUTES)" $(BIN)/python -m bench.load.soak
+
+bad-input: dev ## Send the services every kind of bad input, and print what came back; ENTRIES="B43 G14" takes these alone.
+	@$(BIN)/python -m tests.bad_input $(ENTRIES)
 
 audit: audit-tools ## Look up known vulnerabilities of all that is locked; error 3 says that the advisories are out of reach.
 	@$(BIN)/python -m scripts.audit

@@ -49,7 +49,8 @@ def _kept(id_: str, what: str, body: bytes) -> Case:
     return Case(id_, what, http(post(body)), served(reaches_portkey(body)), LARGE_SECONDS)
 
 
-def _of_length(length: int) -> bytes:
+def of_length(length: int) -> bytes:
+    """A request of exactly so many bytes."""
     frame = len(saying(b""))
     return saying(b"x" * (length - frame))
 
@@ -199,7 +200,7 @@ CASES = (
     Case(
         "B51",
         "16 MiB and a byte",
-        http(lambda _house: [post(_of_length(LIMIT + 1))]),
+        http(lambda _house: [post(of_length(LIMIT + 1))]),
         refused(400, code="request_too_large"),
         LARGE_SECONDS,
         note="400 in place of 413, which Aider retries for a minute",
@@ -211,6 +212,6 @@ CASES = (
         refused(400, code="request_too_large"),
         LARGE_SECONDS,
     ),
-    _large("B51", "15.9 MiB", lambda: _of_length(int(LIMIT * 15.9 / 16)), served()),
-    _large("B51", "16 MiB", lambda: _of_length(LIMIT), served()),
+    _large("B51", "15.9 MiB", lambda: of_length(int(LIMIT * 15.9 / 16)), served()),
+    _large("B51", "16 MiB", lambda: of_length(LIMIT), served()),
 )

@@ -22,6 +22,8 @@ TOKEN = "token-of-the-bad-input-suite"
 HEADER_SECONDS, BODY_SECONDS = 2.0, 3.0
 DEADLINE_SECONDS, CONNECTION_SECONDS = 1.0, 2.0
 MOST_CALLS = 200
+# Decisions are kept in memory here; a flood of calls must not be taken for a leak.
+KEPT_DECISIONS = "200"
 PROVIDER_FORMS = 'forms = ["chat", "responses", "completions", "embeddings"]'
 # No model's context stands in the way of the largest body.
 ROUTER = (
@@ -95,7 +97,14 @@ def running() -> Iterator[House]:
         stack.callback(tap.close)
         catalog = folder / "router.toml"
         catalog.write_text(ROUTER)
-        router = up(start_router(router_port, ROUTER_CONFIG=str(catalog), ROUTER_MAX_CALLS=str(MOST_CALLS)))
+        router = up(
+            start_router(
+                router_port,
+                ROUTER_CONFIG=str(catalog),
+                ROUTER_MAX_CALLS=str(MOST_CALLS),
+                ROUTER_KEPT_DECISIONS=KEPT_DECISIONS,
+            )
+        )
         authority = certificates.authority(folder)
         secure = up(
             _secure_router(folder, authority, secure_port, ROUTER_CONFIG=str(catalog), NOTDIAMOND_BASE_URL=hosted.url)
@@ -114,6 +123,7 @@ def _secure_router(folder: Path, authority: certificates.Pair, port: int, **env:
             "ROUTER_LISTEN": f"127.0.0.1:{port}",
             "ROUTER_DRAIN_SECONDS": "0",
             "ROUTER_LEDGER_URL": "memory:",
+            "ROUTER_KEPT_DECISIONS": KEPT_DECISIONS,
             "ROUTER_TLS_CERT": str(pair.cert),
             "ROUTER_TLS_KEY": str(pair.key),
             "ROUTER_TOKENS_FILE": str(tokens),
