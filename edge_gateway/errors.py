@@ -264,7 +264,7 @@ def scrub(text: str, secrets: Sequence[str] = ()) -> str:
     """The text without addresses, without pieces of `secrets` or what looks like a key, on one line and clipped."""
     text = text[: 4 * MESSAGE_LIMIT]
     text = _WORD.sub(lambda word: _REMOVED if _shares(word.group(), secrets) else word.group(), text)
-    text = re.sub(r"\b(?:[a-z][a-z0-9+.-]{0,20}://|www\.)\S+", "(address removed)", text, flags=re.IGNORECASE)
+    text = re.sub(r"[a-z0-9+.-]{0,20}://\S*|www\.\S+", "(address removed)", text, flags=re.IGNORECASE)
     text = _LIKE_A_KEY.sub(_REMOVED, text)
     return " ".join(text.split())[:MESSAGE_LIMIT]
 

@@ -57,3 +57,21 @@ def test_a_code_that_is_the_key_is_not_passed_on():
 def test_all_else_is_said_in_the_providers_words():
     words = "The model gpt-4o-mini-2024-07-18 has no previous response resp_68a1b2c3d4e5f60718293a4b5c6d7e8f for you."
     assert words in told(words)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://a.invalid/x",
+        "see_https://a.invalid",
+        "x" * 30 + "http://a.invalid",
+        "ftp;://a.invalid",
+        "_www.a.invalid",
+    ],
+)
+def test_no_address_is_repeated_whatever_stands_before_it(address):
+    """Aider opens what it finds in a message."""
+    said = told(f"look at {address} now")
+    assert "://" not in said
+    assert "a.invalid" not in said
+    assert said.index("look at ") < said.index("now")

@@ -184,6 +184,7 @@ def test_the_linter_looks_for_unsafe_calls_everywhere_but_in_tests():
     assert {path: rules for path, rules in off.items() if rules} == {
         "bench/**": ["S101"],
         "tests/**": ["S"],
+        "fuzz/**": ["S101", "S603"],
         "scripts/**": ["S603"],
         "launcher/**": ["S603", "S606", "S607"],
     }
