@@ -12,6 +12,7 @@ import pytest
 from tests.processes import ROOT
 
 AIDER = Path(os.environ.get("AIDER", ROOT / ".venv-aider" / "bin" / "aider"))
+MISSING = f"Aider is not installed at {AIDER}; `make aider` installs it"
 CONFIG = ROOT / "demo" / "aider"
 
 
@@ -74,8 +75,13 @@ class Repository:
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
     if not AIDER.exists():
-        pytest.skip(f"Aider is not installed at {AIDER}; `make aider` installs it")
-    home, folder = tmp_path / "home", tmp_path / "project"
+        pytest.skip(MISSING)
+    return new_repository(tmp_path)
+
+
+def new_repository(place: Path) -> Repository:
+    """An empty repository and a home for its user, both in this folder."""
+    home, folder = place / "home", place / "project"
     home.mkdir()
     folder.mkdir()
     made = Repository(folder, home)
