@@ -1,8 +1,8 @@
 """What is left of all the bad input: memory and open files back to where they were, and no complaint in a log.
 
-Resident memory and file descriptors are read from /proc, once after ordinary work (a base without it would count what any
-first request allocates) and, after the last case, again and again until they are back or the time is over: allocators and
-idle connections let go in their own time.
+Resident memory (VmRSS) and file descriptors are read from /proc. Before the first case the services do ordinary work and the
+largest of it, so that the base holds what allocators keep of that in any case; after the last one they do ordinary work again,
+so that the garbage collector runs, and are looked at until they are back or the time is over.
 """
 
 import time
@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from tests.bad_input.asking import chat, post
 from tests.bad_input.documents import LIMIT, of_length
 from tests.bad_input.footprint import Footprint, footprint
+from tests.bad_input.frames import SELECT
 from tests.bad_input.house import House
-from tests.bad_input.rpc import alive
+from tests.bad_input.rpc import alive, called, open_channel, request
 from tests.bad_input.wire import exchange
 from tests.processes import Process
 
@@ -20,6 +21,8 @@ from tests.processes import Process
 SHARE, SLACK_BYTES = 1.15, 32 * 2**20
 SLACK_FILES = 5
 QUIET_SECONDS = 60.0
+# Of all that fits into a message this makes the most objects.
+MOST_MESSAGES = request(messages=[{"role": "user", "text": ""}] * 100_000)
 COMPLAINTS = ("Traceback", "never retrieved", "was destroyed")
 
 
@@ -30,13 +33,21 @@ def processes(house: House) -> Mapping[str, Process]:
 
 def warmed_up(house: House) -> Mapping[str, Footprint]:
     """Do ordinary work, small and large, and say what each process holds then."""
-    for _ in range(30):
+    _work(house, 30)
+    for _ in range(2):
+        exchange(house.edge_port, [post(of_length(LIMIT))], 30)
+    with open_channel(house, secure=False) as channel:
+        for _ in range(10):
+            called(channel, MOST_MESSAGES, SELECT, (), 10, streaming=False)
+    _work(house, 10)
+    return held(house)
+
+
+def _work(house: House, times: int) -> None:
+    for _ in range(times):
         exchange(house.edge_port, [post(), post(chat(stream=True))], 10, answers=2)
         alive(house)
         alive(house, secure=True)
-    for _ in range(2):
-        exchange(house.edge_port, [post(of_length(LIMIT))], 30)
-    return held(house)
 
 
 def held(house: House) -> Mapping[str, Footprint]:
@@ -56,7 +67,7 @@ def left_over(house: House, before: Mapping[str, Footprint]) -> tuple[Mapping[st
         ]
         if not problems or time.monotonic() > end:
             return after, problems
-        time.sleep(0.5)
+        _work(house, 5)
 
 
 def complaints(house: House) -> list[str]:
