@@ -75,3 +75,14 @@ def test_no_image_keeps_a_build_secret_or_installs_what_it_does_not_need():
     ignored = (ROOT / ".dockerignore").read_text().split()
     assert ignored
     assert ".env" in ignored or "*" in ignored
+
+
+def test_an_image_gets_what_it_copies_and_the_gateway_every_module_of_its_own():
+    """What .dockerignore keeps out would only be missed when the image is built, or started."""
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")}
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, flags=re.MULTILINE)
+    sources = [source for line in copied for source in line.split()]
+    assert sources
+    assert [source for source in sources if not {source, source.split("/")[0]} & let_in] == []
+    modules = {f"portkey/{path.name}" for path in (ROOT / "portkey").glob("*.mjs")}
+    assert modules <= set(sources)
