@@ -112,7 +112,7 @@ async def everything(run: Run) -> None:
 def asked(secrets: Sentinels, number: int, **more: object) -> dict:
     # Another text each time, so that Not Diamond is asked each time.
     said = f"{secrets.prompt} {number}"
-    return {"model": "auto", "messages": [{"role": "user", "content": said}], **more}
+    return {"model": "auto", "messages": [{"role": "user", "content": said}], "user": secrets.prompt, **more}
 
 
 async def well(run: Run, http: aiohttp.ClientSession, edge: str, mine: dict) -> None:
