@@ -5,7 +5,7 @@ BIN := .venv/bin
 STUBS := --python_out=. --mypy_out=. --grpc_python_out=. --mypy_grpc_out=.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: help run test check containers savings keys train bench load soak bad-input audit sbom audit-tools fuzz protos release-contract lock setup dev aider
+.PHONY: help run test check faults bad-input fuzz containers savings keys train bench load soak audit sbom audit-tools protos release-contract lock setup dev aider
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ test: dev aider ## Install what is missing and run the tests (those in container
 
 check: dev ## Run every check: format, lint, types, import contracts, the contract and its compatibility.
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure
+
+faults: dev ## Inject every fault of the fault matrix and print what clients see of it; ARGS="F20 F49" for some.
+	$(BIN)/python -m tests.faults $(ARGS)
 
 containers: dev aider ## Build the images, start them with Docker Compose and run an Aider edit through them.
 	$(BIN)/python -m pytest -m containers -s

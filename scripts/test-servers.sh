@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs the servers that some tests start for themselves (Redis, PostgreSQL), where root and Debian allow it;
+# Installs what some tests start for themselves (Redis, PostgreSQL) or set a clock with (libfaketime), where root and Debian allow it;
 # elsewhere it says so, and those tests print that they are left out.
 set -euo pipefail
 
 wanted=()
 command -v redis-server >/dev/null || wanted+=(redis-server)
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || wanted+=(postgresql)
+compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || wanted+=(libfaketime)
 ((${#wanted[@]})) || exit 0
 if [[ $(id -u) != 0 || ! -f /etc/debian_version ]] || ! command -v apt-get >/dev/null; then
     echo "Not installed here, because that takes root on Debian: ${wanted[*]}; the tests that need them are left out." >&2

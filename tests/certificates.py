@@ -23,15 +23,15 @@ def authority(folder: Path, name: str = "authority") -> Pair:
     return pair
 
 
-def issue(folder: Path, name: str, issuer: Pair) -> Pair:
-    """A certificate for this machine's loopback names, which a server as well as a client can show."""
+def issue(folder: Path, name: str, issuer: Pair, days: int = 2) -> Pair:
+    """A certificate for this machine's loopback names, which a server as well as a client can show; -1 day: expired."""
     pair = Pair(folder / f"{name}.pem", folder / f"{name}.key")
     request, extensions = folder / f"{name}.csr", folder / f"{name}.ext"
     extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
     _openssl("req", "-new", *_new_key(pair.key), "-out", request, "-subj", f"/CN={name}")
     _openssl(
         "x509", "-req", "-in", request, "-CA", issuer.cert, "-CAkey", issuer.key, "-CAcreateserial",
-        "-days", "2", "-extfile", extensions, "-out", pair.cert,
+        "-days", str(days), "-extfile", extensions, "-out", pair.cert,
     )  # fmt: skip
     return pair
 

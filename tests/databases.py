@@ -74,6 +74,14 @@ class Postgres:
         """End it at once, without a word to whoever is connected."""
         self._stop(signal.SIGQUIT)
 
+    def freeze(self) -> None:
+        """Stop it where it stands, and all its children: connections stay, and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
     def close(self) -> None:
         self._stop(signal.SIGINT)
         shutil.rmtree(self._directory)
@@ -85,6 +93,13 @@ class Postgres:
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
         return self.url(name)
+
+    def _signal(self, number: int) -> None:
+        assert self._process is not None
+        pid = self._process.popen.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for one in (pid, *map(int, children)):
+            os.kill(one, number)
 
     def _answers(self) -> bool:
         try:

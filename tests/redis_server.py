@@ -14,20 +14,21 @@ MISSING = "no redis-server on this machine; install it with: apt-get install red
 
 
 class RedisServer:
-    """An empty Redis that keeps nothing on disk; started by the constructor."""
+    """An empty Redis that keeps nothing on disk; started by the constructor, with further options as its program takes them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         if PROGRAM is None:
             # pytest prints the reason: -ra stands in pyproject.toml.
             pytest.skip(MISSING)
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._options = options
         self._folder = tempfile.mkdtemp(prefix="redis-")
         self.start()
 
     def start(self) -> None:
         options = {"--port": str(self.port), "--bind": "127.0.0.1", "--save": "", "--dir": self._folder}
-        argv = [PROGRAM, *(word for option in options.items() for word in option)]
+        argv = [PROGRAM, *(word for option in options.items() for word in option), *self._options]
         self._process = Process(argv, {}, "redis").ready_when(lambda: self.command("PING") == b"+PONG\r\n")
 
     def command(self, *words: str) -> bytes:

@@ -1,9 +1,7 @@
 """A database that freezes costs lookups their answer, and neither decisions nor the router's end."""
 
-import os
 import signal
 import time
-from pathlib import Path
 
 import grpc
 import pytest
@@ -18,22 +16,14 @@ pytestmark = pytest.mark.timeout(120)
 LONGEST_END = 30
 
 
-def signal_all(pid: int, number: int) -> None:
-    """Signal a process and its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    for one in (pid, *map(int, children)):
-        os.kill(one, number)
-
-
 def test_a_router_whose_database_is_frozen_decides_and_ends():
     if programs() is None:
         pytest.skip(MISSING)
     postgres, port = Postgres(), free_port()
     router = start_router(port, ROUTER_LEDGER_URL=postgres.new_database())
-    server = postgres._process.popen.pid
     try:
         assert select(port, profile="auto").model
-        signal_all(server, signal.SIGSTOP)
+        postgres.freeze()
         with pytest.raises(grpc.RpcError):
             call(port, "ExplainDecision", pb.ExplainDecisionRequest(decision_id="dec_unknown"), timeout=0.5)
         started = time.monotonic()
@@ -44,6 +34,6 @@ def test_a_router_whose_database_is_frozen_decides_and_ends():
         assert router.popen.wait(LONGEST_END) == 0
         print(f"\nended {time.monotonic() - started:.1f} s after SIGTERM")
     finally:
-        signal_all(server, signal.SIGCONT)
+        postgres.thaw()
         router.stop(signal.SIGKILL)
         postgres.close()
