@@ -123,9 +123,9 @@ async def leaving_within_its_request(stage: Stage) -> Seen:
 
 def flood(sent: list[int], over: threading.Event) -> Behaviour:
     """Words for ever, as fast as they are taken; `sent` counts their bytes, `over` says when nobody takes them any more."""
-    event = b'data: {"id":"c1","choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":null}]}\n\n' % (
-        b"word " * 3000
-    )
+    # Mostly what is no text: texts are kept, buffers must not be.
+    pad = b"x" * 15_000
+    event = b'data: {"choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}],"pad":"%s"}\n\n' % pad
 
     async def behave(request: web.Request, body: dict) -> web.StreamResponse:
         response = await fake.stream(request, BEGUN)

@@ -69,7 +69,7 @@ NOT_DIAMOND = (
     Row("F15c", "Not Diamond fails again and again", "five silences, as shipped", "200 local", 2,
         "the next question is not sent", not_diamond_rows.failing_again_and_again),
     Row("F16", "Not Diamond hangs", "accepts, reads, says nothing", "200 local", 3,
-        "three calls at most: the edge's question to another replica asks it too", not_diamond_rows.hanging),
+        "three calls at most: the edge asks the router again after 0.3 s, which asks it again", not_diamond_rows.hanging),
     Row("F16a", "Not Diamond drips", "ten bytes a second", "200 local", 3,
         "the budget counts, not the time between two bytes", not_diamond_rows.dripping),
     Row("F16b", "Not Diamond resets", "the connection is dropped", "200 local", 3, "one call", not_diamond_rows.resetting),

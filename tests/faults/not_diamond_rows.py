@@ -52,18 +52,15 @@ def advised(stage: Stage) -> Iterator[Advised]:
 
 
 async def decided_locally(house: Advised, answer: fake.Answer, says: str) -> Answer:
-    """Not Diamond answers so: a local decision, and a line in the router's log that says why.
-
-    One call, unless it is slow: then the edge's question to another replica is one to Not Diamond too.
-    """
+    """Not Diamond answers so: a local decision, and a line in the router's log that says why."""
     house.hosted.answer = answer
     house.hosted.seen.clear()
     house.wire.clear()
     decisions = Since(house.system.router, "decided")
     got = await ask(house.system.url, **CODE)
     assert (got.status, got.source) == (200, "local"), got.told()
-    slow = answer in (fake.hang, fake.drip)
-    assert 1 <= len(house.hosted.seen) <= (3 if slow else 1), len(house.hosted.seen)
+    # What takes longer than 0.3 s the edge asks the router once more, which may be one more call here too.
+    assert 1 <= len(house.hosted.seen) <= 3, len(house.hosted.seen)
     await until(decisions.lines, "the decision's line in the log")
     line = decisions.lines()[0]
     assert says in line["not_diamond_problem"], line

@@ -85,7 +85,7 @@ async def a_black_hole(stage: Stage) -> Seen:
 
 
 async def a_name_that_is_not_known(stage: Stage) -> Seen:
-    with stage.edge(PORTKEY_BASE_URL="http://portkey.invalid:8787/v1") as system:
+    with stage.edge(PORTKEY_BASE_URL="https://portkey.invalid/v1") as system:
         return told(await ask(system.url, stream=True))
 
 

@@ -31,7 +31,8 @@ def named(stage: Stage, addresses: list[str], *, silent: bool = False) -> Iterat
     names.addresses[NAME] = addresses
     names.silent = silent
     try:
-        with stage.edge(EDGE_ROUTER=f"dns://127.0.0.1:{names.port}/{NAME}:{port}") as system:
+        target = f"dns://127.0.0.1:{names.port}/{NAME}:{port}"
+        with stage.edge(EDGE_ROUTER=target, EDGE_TRUSTED_NETWORK="true") as system:
             yield names, port, system
     finally:
         names.close()

@@ -145,12 +145,12 @@ async def slow(stage: Stage) -> Seen:
 
 
 async def wrong(stage: Stage, answer: wrong_router.Answer, says: str) -> Answer:
-    """A router that answers so is asked once, and done without."""
+    """A router that answers so is asked once, by a slow machine once more, and done without."""
     router, system = stage.shared(wrong_one)
     router.answer, router.calls = answer, 0
     got = await served_without(stage, system)
     assert says in got.headers["x-router-reason"], got.headers["x-router-reason"]
-    assert router.calls == 1
+    assert router.calls in (1, 2)
     return got
 
 
