@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 
 LONGEST_VALUE = 300
@@ -46,7 +46,7 @@ class Reply:
     media_type: str
     headers: Mapping[str, str]
     body: bytes = b""
-    stream: AsyncIterator[bytes] | None = None
+    stream: AsyncGenerator[bytes, None] | None = None
     abandon: Callable[[], None] = lambda: None
 
 

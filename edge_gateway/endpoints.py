@@ -41,19 +41,32 @@ class ClientGone(Exception):
 
 
 class _Relayed(StreamingResponse):
-    """A relayed stream; whoever has to know hears of its end also where the client left before its first byte."""
+    """A relayed stream, which ends as soon as its client leaves; whoever has to know hears of its end in any case."""
 
     def __init__(self, reply: Reply, headers: Mapping[str, str]) -> None:
         assert reply.stream is not None  # noqa: S101 - plain replies have a response of their own
         super().__init__(reply.stream, headers=headers, media_type=reply.media_type)
+        self._stream = reply.stream
         self._abandon = reply.abandon
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send it.
+
+        Starlette would cancel the sending through anyio, which gives way to bytes that are there: while a provider sends in
+        each turn of the event loop, a stream would go on for nobody.
+        """
+        sending = asyncio.ensure_future(self.stream_response(send))
+        leaving = asyncio.ensure_future(self.listen_for_disconnect(receive))
         try:
-            await super().__call__(scope, receive, send)
+            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            for task in (sending, leaving):
+                task.cancel()
+            _, ended = await asyncio.gather(leaving, sending, return_exceptions=True)
+            await self._stream.aclose()
             self._abandon()
+        if isinstance(ended, Exception):
+            raise ended
 
 
 def _serving(form: Form) -> Callable[..., Awaitable[Response]]:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 # An event larger than this is no answer of a model.
 MAX_EVENT_BYTES = 4 * 1024 * 1024
-# A reply with more pieces than this is not read any further; it is relayed all the same.
-MAX_PIECES = 1_000_000
+# A reply longer than this is not kept any further; it is relayed all the same.
+MAX_CHARACTERS = 4 * 1024 * 1024
 _BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LINE = re.compile(rb"\r\n|\n|\r")
 
@@ -84,6 +84,7 @@ class StreamObserver:
         self.events = 0
         self._read = read
         self._pieces: list[str] = []
+        self._characters = 0
         self._anything = False
         self._held: list[bytes] = []
         self._size = 0
@@ -157,7 +158,8 @@ class StreamObserver:
         self.finished = self.finished or piece.last or self._open <= 0 or (piece.closing and some_ended)
         self.cut_short = self.over and not self.complete
         self._anything = self._anything or piece.said.anything
-        if piece.said.text and len(self._pieces) < MAX_PIECES:
+        if piece.said.text and self._characters < MAX_CHARACTERS:
             self._pieces.append(piece.said.text)
+            self._characters += len(piece.said.text)
         if piece.usage is not None:
             self.usage |= piece.usage

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol
 
 from edge_gateway import errors
@@ -63,7 +63,9 @@ class _Patience:
         return min(now + self._idle_timeout, self._heard_from + SILENCES * self._idle_timeout)
 
 
-async def stream(opening: Opening, form: Form, served: str, listener: Listener, note: bytes) -> AsyncIterator[bytes]:
+async def stream(
+    opening: Opening, form: Form, served: str, listener: Listener, note: bytes
+) -> AsyncGenerator[bytes, None]:
     """A stream's bytes as they come; an answer that broke off ends in an error event, never cleanly.
 
     `note`: an event of our own that goes before them, empty for none.

@@ -73,6 +73,16 @@ class NoCandidate(RouterError):
         super().__init__(text)
 
 
+class LedgerUnavailable(RouterError):
+    """The ledger's database cannot be asked now."""
+
+    status = "UNAVAILABLE"
+    reason = "LEDGER_UNAVAILABLE"
+
+    def __init__(self) -> None:
+        super().__init__("The ledger's database cannot be asked now; decisions are still made. Try again later.")
+
+
 class InvalidConfiguration(Exception):
     """The catalogue or a profile cannot be used; the message names the file's field."""
 

@@ -6,14 +6,12 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 from router_service.domain import Decision
-from router_service.errors import InvalidConfiguration
+from router_service.errors import InvalidConfiguration, LedgerUnavailable
 from router_service.ledger.contents import Contents
-from router_service.ledger.database import LedgerUnavailable
 from router_service.ledger.memory import MemoryLedger
-from router_service.ledger.sql import SqlLedger
 from router_service.records import Page, Query, Report, Savings, Spending, Verdict
 
-__all__ = ["Contents", "Ledger", "LedgerUnavailable", "MemoryLedger", "SqlLedger", "open_ledger"]
+__all__ = ["Contents", "Ledger", "LedgerUnavailable", "MemoryLedger", "open_ledger"]
 
 IN_MEMORY = ("", "memory:")
 
@@ -80,4 +78,7 @@ def open_ledger(
         raise InvalidConfiguration(f"ROUTER_LEDGER_CONTENTS: {contents!r} is not one of {', '.join(Contents)}.")
     if url in IN_MEMORY:
         return MemoryLedger(capacity, Contents(contents))
+    # SQLAlchemy takes 11 MB, so only a router that has a database pays for it.
+    from router_service.ledger.sql import SqlLedger  # noqa: PLC0415
+
     return SqlLedger(url, Contents(contents), retention_seconds, flush_interval, recent=capacity, on_problem=on_problem)

@@ -7,22 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from router_service.errors import InvalidConfiguration, RouterError
+from router_service.errors import InvalidConfiguration
 
-MIGRATIONS = Path(__file__).with_name("migrations")
+# The migration that this release's tables are at, the last of `migrations`.
+LATEST = "0003"
 ACCEPTED = (
     "memory:, sqlite:///ledger.db, sqlite:////var/lib/router/ledger.db or postgresql://user:password@host:5432/database"
 )
-# Whoever migrates a PostgreSQL database holds this advisory lock; the number means nothing.
-MIGRATION_LOCK = 7_205_759_403
 BUSY_MILLISECONDS = 5_000
 STATEMENT_SECONDS = 30
 CONNECTIONS = 5
@@ -31,14 +25,8 @@ CONNECT = {"connect_timeout": "2", "tcp_user_timeout": "5000"}
 _json = partial(json.dumps, separators=(",", ":"))
 
 
-class LedgerUnavailable(RouterError):
-    """The ledger's database cannot be asked now."""
-
-    status = "UNAVAILABLE"
-    reason = "LEDGER_UNAVAILABLE"
-
-    def __init__(self) -> None:
-        super().__init__("The ledger's database cannot be asked now; decisions are still made. Try again later.")
+class MigrationImpossible(Exception):
+    """The tables are at a migration that this release does not know."""
 
 
 def open_database(address: str) -> Engine:
@@ -48,12 +36,12 @@ def open_database(address: str) -> Engine:
     try:
         if engine.dialect.name == "sqlite":
             _create(Path(str(url.database)))
-        migrate(engine)
-    except (SQLAlchemyError, CommandError, OSError) as error:
+        _migrate(engine)
+    except (SQLAlchemyError, MigrationImpossible, OSError) as error:
         engine.dispose()
         where = url.set(username=None, password=None, query={}).render_as_string()
         why = sentence(error, url)
-        if isinstance(error, CommandError):
+        if isinstance(error, MigrationImpossible):
             why += " (Did a later release of the router migrate it? Then start that one.)"
         raise InvalidConfiguration(f"ROUTER_LEDGER_URL: the database {where} cannot be used: {why}") from None
     return engine
@@ -65,30 +53,19 @@ def open_for_reading(address: str) -> Engine:
     engine = _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url)
     where = url.set(username=None, password=None, query={}).render_as_string()
     try:
-        with engine.connect() as connection:
-            found = set(MigrationContext.configure(connection).get_current_heads())
+        found = _found(engine)
     except (SQLAlchemyError, OSError) as error:
         engine.dispose()
         raise InvalidConfiguration(
             f"ROUTER_LEDGER_URL: the database {where} cannot be read: {sentence(error, url)}"
         ) from None
-    if found != set(ScriptDirectory.from_config(_scripts()).get_heads()):
+    if found != {LATEST}:
         engine.dispose()
         raise InvalidConfiguration(
             f"ROUTER_LEDGER_URL: the database {where} has the tables of another release of the router, or none. Reading "
             "migrates nothing: start this release's router on it once."
         )
     return engine
-
-
-def migrate(engine: Engine) -> None:
-    """Bring the tables to what this release needs; replicas that start at once do it one after the other."""
-    config = _scripts()
-    with engine.execution_options(writing=True, patient=True).begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
 
 
 def sentence(error: Exception, url: URL | None = None) -> str:
@@ -100,10 +77,21 @@ def sentence(error: Exception, url: URL | None = None) -> str:
     return text
 
 
-def _scripts() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    return config
+def _found(engine: Engine) -> set[str]:
+    """The migrations that the database's tables are at; none where it has no tables of ours."""
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return set()
+        return {row[0] for row in connection.execute(text("SELECT version_num FROM alembic_version"))}
+
+
+def _migrate(engine: Engine) -> None:
+    if _found(engine) == {LATEST}:
+        return
+    # Alembic takes 10 MB and a quarter of a second, so only a router that has something to migrate pays for it.
+    from router_service.ledger.migration import migrate  # noqa: PLC0415
+
+    migrate(engine)
 
 
 def _read(address: str) -> URL:

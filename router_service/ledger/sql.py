@@ -14,10 +14,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from router_service.domain import Decision
-from router_service.errors import UnknownDecision
+from router_service.errors import LedgerUnavailable, UnknownDecision
 from router_service.ledger import reads, writes
 from router_service.ledger.contents import Contents, keep
-from router_service.ledger.database import LedgerUnavailable, open_database, sentence
+from router_service.ledger.database import open_database, sentence
 from router_service.ledger.documents import key_of
 from router_service.ledger.queue import OnProblem, Unwritable, WriteQueue
 from router_service.ledger.summaries import Arrived, read_token

@@ -14,7 +14,7 @@ import sqlalchemy
 from alembic import command
 from alembic.config import Config
 
-from router_service.ledger.database import MIGRATIONS
+from router_service.ledger.migration import MIGRATIONS
 from router_service.settings import load_catalog
 from tests.console.commands import Ran, console
 from tests.fakes.not_diamond import FakeNotDiamond, document, recommend, reply

@@ -22,6 +22,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,9 +42,11 @@ from router_service.domain import (
     Source,
 )
 from router_service.errors import InvalidConfiguration, InvalidRequest, UnknownDecision
-from router_service.ledger import Contents, Ledger, LedgerUnavailable, MemoryLedger, SqlLedger, open_ledger, reads
-from router_service.ledger.database import MIGRATIONS, open_database
+from router_service.ledger import Contents, Ledger, LedgerUnavailable, MemoryLedger, open_ledger, reads
+from router_service.ledger.database import LATEST, open_database
 from router_service.ledger.documents import decision_from, key_of, report_from, to_document
+from router_service.ledger.migration import MIGRATIONS
+from router_service.ledger.sql import SqlLedger
 from router_service.ledger.summaries import MOST_REPORTS, VERDICTS, Arrived, add_up
 from router_service.ledger.tables import METADATA
 from router_service.records import Query, Report, Savings, Spending, Summary, Verdict
@@ -1014,3 +1017,9 @@ async def test_a_database_of_a_later_release_is_refused(url):
         connection.commit()
     with pytest.raises(InvalidConfiguration, match="later release"):
         open_database(url)
+
+
+def test_the_migration_that_a_router_looks_for_at_its_start_is_the_last_there_is():
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [LATEST]

@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that `database.migrate` hands over, inside its transaction."""
+"""Runs the migrations on the connection that `migration.migrate` hands over, inside its transaction."""
 
 from alembic import context
 
