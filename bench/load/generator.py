@@ -198,17 +198,31 @@ async def _streams(port: int, ask: Ask, count: int, ramp: float) -> list[Stream]
 
 
 async def _slow_reader(port: int, ask: Ask, number: int, seconds: float) -> int:
+    """Ten of them come each second; one that is refused comes again."""
+    end = now() + seconds
+    await asyncio.sleep(number / 10)
+    while now() < end:
+        if got := await _read_slowly(port, ask.raw(f"slow{number}-{now()}"), end):
+            return got
+        await asyncio.sleep(1)
+    return 0
+
+
+async def _read_slowly(port: int, raw: bytes, end: float) -> int:
+    """Two kilobytes a second until the end; the bytes that came, 0 if it was refused."""
     loop, got = asyncio.get_running_loop(), 0
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.setblocking(False)
         await loop.sock_connect(client, ("127.0.0.1", port))
-        await loop.sock_sendall(client, ask.raw(f"slow{number}"))
-        end = now() + seconds
+        await loop.sock_sendall(client, raw)
         while now() < end:
             with contextlib.suppress(TimeoutError, OSError):
                 async with asyncio.timeout(1):
-                    got += len(await loop.sock_recv(client, 512))
+                    piece = await loop.sock_recv(client, 512)
+                    if not got and b" 503 " in piece[:15]:
+                        return 0
+                    got += len(piece)
             await asyncio.sleep(0.25)
     return got
 

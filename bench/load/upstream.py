@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import socket
 import sys
 
 import uvloop
@@ -23,7 +24,7 @@ REFUSED = b'{"error":{"message":"no capacity","type":"server_error","param":null
 # A chunk's text begins with the time at which it was sent, in nanoseconds.
 CHUNK = (
     b'data: {"id":"c1","object":"chat.completion.chunk","created":1741569952,"model":"up","choices":[{"index":0,'
-    b'"delta":{"content":"%d a few words of code %s"},"finish_reason":null}]}\n\n'
+    b'"delta":{"content":"%d a few words of code"},"finish_reason":null}],"pad":"%s"}\n\n'
 )
 END = (
     b'data: {"id":"c1","object":"chat.completion.chunk","created":1741569952,"model":"up","choices":[{"index":0,'
@@ -41,6 +42,8 @@ class Counts:
         self.open = 0
         self.most_open = 0
         self.left = 0
+        # Streams whose reader is so far behind that no more is written for now.
+        self.behind = 0
         self.digests: dict[str, str] = {}
 
     def began(self) -> None:
@@ -72,12 +75,16 @@ class Upstream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:
         """It is open."""
         self._transport = transport
+        # Small, so that a reader that is behind is noticed soon.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         self._loop = asyncio.get_running_loop()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is closed, by whomever."""
         if self._timer is not None:
             self._timer.cancel()
+        if self._paused:
+            self.resume_writing()
         if self._busy:
             self._counts.left += 1
             self._over()
@@ -85,10 +92,12 @@ class Upstream(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The reader is behind."""
         self._paused = True
+        self._counts.behind += 1
 
     def resume_writing(self) -> None:
         """The reader has caught up."""
         self._paused = False
+        self._counts.behind -= 1
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
