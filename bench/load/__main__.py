@@ -29,7 +29,7 @@ FIGURES: dict[str, tuple[str, Measure]] = {
     "S3": ("upstream calls in a total outage", outage.amplification),
 }
 # Seconds after which a figure is given up, whatever it waits for.
-LONGEST = 420
+LONGEST = 600
 
 
 class Overdue(Exception):

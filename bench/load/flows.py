@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable
 
 from bench.load.arithmetic import percentile
+from bench.load.connection import now
 from bench.load.generator import OK, at_rate, closed, slow_readers, streams
 from bench.load.house import House, house
 from bench.load.prompts import Ask, Wish
@@ -67,6 +68,7 @@ def slow(figure: Figure, seconds: Callable[[float], float]) -> None:
     torrent = Ask(2_000, Wish(1_000_000, 10.0, pad=64_000))
     alone: list[float] = []
     beside: list[float] = []
+    gone: list[float] = []
     failed, got = 0, [0]
     with house(2) as here:
         run = here.generators.apply_async
@@ -84,7 +86,9 @@ def slow(figure: Figure, seconds: Callable[[float], float]) -> None:
                 beside.append(load.latency(0.99))
                 failed += len(load.sent) - load.served
                 got = readers.get(FILLED + 60)
-                wait_until(lambda: here.counts()["open"] == 0, "the slow readers gone", 30)
+                left = now()
+                wait_until(lambda: here.counts()["open"] == 0, "the slow readers gone", 90)
+                gone.append(round(now() - left, 1))
     figure.machine = watch.told
     change = 100 * (statistics.median(beside) / statistics.median(alone) - 1)
     figure.at_most("change of others' p99", change, 20, "%")
@@ -93,6 +97,7 @@ def slow(figure: Figure, seconds: Callable[[float], float]) -> None:
         "alone_p99_ms": [round(value, 1) for value in alone],
         "beside_p99_ms": [round(value, 1) for value in beside],
         "bytes_a_reader_got": [min(got), max(got)],
+        "upstream_let_go_after_s": gone,
         "kb_a_reader": round((during["rss_mb"] - before["rss_mb"]) * 1000 / count, 1),
         "before": before,
         "during": during,
