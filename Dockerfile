@@ -12,21 +12,21 @@ FROM python-base AS router-packages
 COPY requirements/router_service.txt requirements.txt
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
     if [ -s /run/secrets/ca.crt ]; then export PIP_CERT=/run/secrets/ca.crt; fi; \
-    python3 -m pip install --quiet --no-cache-dir --root-user-action=ignore --require-hashes \
+    python3 -m pip install --quiet --no-cache-dir --root-user-action=ignore --require-hashes --only-binary :all: \
     --target /packages -r requirements.txt && python3 -m compileall -q /packages
 
 FROM python-base AS edge-packages
 COPY requirements/edge_gateway.txt requirements.txt
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
     if [ -s /run/secrets/ca.crt ]; then export PIP_CERT=/run/secrets/ca.crt; fi; \
-    python3 -m pip install --quiet --no-cache-dir --root-user-action=ignore --require-hashes \
+    python3 -m pip install --quiet --no-cache-dir --root-user-action=ignore --require-hashes --only-binary :all: \
     --target /packages -r requirements.txt && python3 -m compileall -q /packages
 
 FROM python-base AS demo-packages
 COPY requirements/demo.txt requirements.txt
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
     if [ -s /run/secrets/ca.crt ]; then export PIP_CERT=/run/secrets/ca.crt; fi; \
-    python3 -m pip install --quiet --no-cache-dir --root-user-action=ignore --require-hashes \
+    python3 -m pip install --quiet --no-cache-dir --root-user-action=ignore --require-hashes --only-binary :all: \
     --target /packages -r requirements.txt && python3 -m compileall -q /packages
 
 FROM python-base AS router

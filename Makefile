@@ -35,7 +35,7 @@ train: setup ## Train a custom Not Diamond router on the ledger's turns; asks be
 	@$(BIN)/python -m console train $(ARGS)
 
 bench: dev ## Measure, print the tables, and write bench/results/.
-	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/bench.txt
 	$(BIN)/python -m bench.router_latency
 	$(BIN)/python -m bench.growth
 	$(BIN)/python -m bench.knob
@@ -60,7 +60,7 @@ sbom: audit-tools ## List each image's packages as CycloneDX in dist/sbom/.
 	@$(BIN)/python -W ignore -m scripts.sbom
 
 audit-tools: dev
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/audit.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/audit.txt
 
 fuzz: dev ## Feed the parsers what nobody would write, for so long each; SECONDS=60.
 	@$(BIN)/python -m fuzz --seconds $(or $(SECONDS),60)

@@ -18,6 +18,7 @@ from edge_gateway.routing import Asker
 
 # More than any provider counts for one.
 TOKENS_OF_LARGE_IMAGE = 8_000
+_PAGES = ("http:", "https:")
 # More than any model writes; a client may name a number that is none in money, nor in Redis.
 MOST_TOKENS = 2**40
 
@@ -32,8 +33,14 @@ class Clients:
         self._offer = offer
 
     def identify(self, headers: Mapping[str, str]) -> Key | None:
-        """Whose key came along; a 401 where it has to be a known one and is not."""
-        return None if self._keys is None else self._keys.find(headers)
+        """Whose key came along; a 401 where it has to be a known one, a 403 for a web page where none is asked for."""
+        if self._keys is not None:
+            return self._keys.find(headers)
+        if headers.get("origin", "").lower().startswith(_PAGES):
+            # A page may have its own name lead to this machine, and then ask its visitor's edge as if it were at home.
+            text = "Web pages are not served without a key; set EDGE_API_KEYS_FILE, and have the page send one."
+            raise errors.forbidden(text, "origin_not_allowed")
+        return None
 
     def asker(self, key: Key | None, headers: Mapping[str, str]) -> Asker:
         """Who asks, in the router's words: the key's tenant and name, else a digest of whatever key came along."""

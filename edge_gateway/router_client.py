@@ -24,7 +24,8 @@ REFRESH = 30.0
 HEDGE_AFTER, TRIES = 0.3, 6
 # Seconds within which a refusal counts as given at once, gRPC's own retries included.
 AT_ONCE = 0.15
-_LOST = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
+# A router that is stopped cancels the calls that it cannot finish.
+_LOST = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 # What RouterUnavailable says where no router answered.
 ABSENT = tuple(status.name for status in _LOST)
 # Waits that were measured: a dead replica is noticed in about a second, a new one is used within a few.

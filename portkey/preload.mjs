@@ -49,7 +49,14 @@ function refuseToListen(error, address, port) {
 
 /** Told to stop, takes no new connection, finishes the answers under way, and ends. */
 function drainWhenStopped(server) {
+  let stopped = false;
+  // A connection that is kept open and used again and again would never end, so each ends with its answer.
+  server.prependListener('request', (_request, response) => {
+    response.shouldKeepAlive &&= !stopped;
+    response.once('close', () => stopped && server.closeIdleConnections());
+  });
   whenStopped(() => {
+    stopped = true;
     server.close(() => process.exit(0));
     server.closeIdleConnections();
   });

@@ -153,6 +153,6 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_ping_strikes", 0),
         ("grpc.so_reuseport", 0),
-        # What one connection may hold open beyond this waits at its client.
-        ("grpc.max_concurrent_streams", settings.max_calls),
+        # Beyond the calls that are served, so that a client with one connection is refused too.
+        ("grpc.max_concurrent_streams", 2 * settings.max_calls),
     ]

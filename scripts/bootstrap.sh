@@ -55,7 +55,7 @@ python_packages() {
     fi
     say "Installing the Python packages of requirements/$profile.txt into $venv (a minute or two the first time) ..."
     rm -f "$venv_stamp"
-    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input --require-hashes \
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input --require-hashes --only-binary :all: \
         -r "requirements/$profile.txt" ||
         fail "The Python packages could not be installed; pip's message is above. Check the network and pip's settings (proxy, package index), then run this again."
     # dev holds all that run does, in the same versions.

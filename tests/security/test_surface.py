@@ -139,3 +139,18 @@ def test_who_has_no_key_is_answered_before_anything_large_is_read(guarded):
     with socket.create_connection((where.hostname, where.port), timeout=10) as connection:
         connection.sendall(f"{head}content-length: 16000000\r\n\r\n{{".encode())
         assert connection.recv(4096).split(b"\r\n", 1)[0].endswith(b"401 Unauthorized")
+
+
+async def test_a_web_page_is_not_served_where_no_key_is_asked_for(http, system):
+    body = {"model": "fake/first", "messages": [{"role": "user", "content": "hi"}]}
+    for origin, host in (
+        ("http://page.test", "page.test"),
+        ("HTTPS://page.test", "127.0.0.1"),
+        ("http://127.0.0.1:1", "x"),
+    ):
+        headers = {"origin": origin, "host": host}
+        async with http.post(f"{system.url}/v1/chat/completions", json=body, headers=headers) as answer:
+            assert (answer.status, (await answer.json())["error"]["code"]) == (403, "origin_not_allowed")
+    assert not system.provider.seen
+    async with http.post(f"{system.url}/v1/chat/completions", json=body, headers={"origin": "app://editor"}) as answer:
+        assert answer.status == 200
