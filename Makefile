@@ -19,7 +19,7 @@ test: dev aider ## Install what is missing and run the tests (those in container
 check: dev ## Run every check: format, lint, types, import contracts, the contract and its compatibility.
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure
 
-faults: dev ## Inject every fault of the fault matrix and print what clients see of it; ARGS="F20 F49" for some.
+faults: dev aider ## Inject every fault, and print what clients see of it and what real Aider makes of a file; ARGS="F20 F49" for some.
 	$(BIN)/python -m tests.faults $(ARGS)
 
 containers: dev aider ## Build the images, start them with Docker Compose and run an Aider edit through them.

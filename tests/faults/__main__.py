@@ -1,11 +1,15 @@
-"""Injects every fault of the matrix and prints one table: `python -m tests.faults [ID …]`; 1 when a row fails."""
+"""Injects every fault, prints what clients and real Aider's files came to: `python -m tests.faults [ID …]`; 1 on a failure."""
 
 import asyncio
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.aider_runs import AIDER, MISSING
+from tests.faults import aider_files
 from tests.faults.matrix import NOT_INJECTED, ROWS
 from tests.faults.row import Row, play
 from tests.faults.stage import Stage
@@ -29,8 +33,22 @@ def main(wanted: list[str]) -> int:
     counts = (
         f"{len(results)} rows, {failed} failed, {results.count('left out')} left out, {len(NOT_INJECTED)} not injected"
     )
-    print(f"{counts}; {time.monotonic() - started:.0f} s")
-    return int(failed > 0)
+    print(f"{counts}; {time.monotonic() - started:.0f} s\n", flush=True)
+    return int(failed > 0) if wanted else int(failed + damaged() > 0)
+
+
+def damaged() -> int:
+    """Have real Aider edit files under faults, print what became of them, and say how many are neither old nor new."""
+    if not AIDER.exists():
+        print(f"Aider's files: left out: {MISSING}")
+        return 0
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        found = list(aider_files.rows(Path(folder)))
+    harmed = sum(row.file == "damaged" for row in found)
+    print(aider_files.table(found))
+    print(f"{len(found)} files of real Aider, {harmed} damaged; {time.monotonic() - started:.0f} s")
+    return harmed
 
 
 def told(row: Row, stage: Stage) -> str:
