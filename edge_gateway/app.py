@@ -7,14 +7,15 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from edge_gateway import openapi, telemetry
 from edge_gateway import settings as settings_module
-from edge_gateway import telemetry
 from edge_gateway.access.admission import Admission
 from edge_gateway.access.entries import InvalidKeys
 from edge_gateway.access.keys import Keys
@@ -167,7 +168,15 @@ def create(settings: Settings, config: Config) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(GatewayError, _gateway_error)
     app.add_exception_handler(Exception, _bug)
+    # FastAPI's own would know no request's body, because none is remodelled here.
+    app.openapi = _described  # type: ignore[method-assign]
     return app
+
+
+def _described() -> dict[str, Any]:
+    """The API as OpenAPI describes it; it is not served."""
+    routes = [route for route in surface.routes if isinstance(route, APIRoute)]
+    return openapi.document((method, route.path) for route in routes for method in route.methods or ())
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

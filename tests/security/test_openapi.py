@@ -8,11 +8,11 @@ import pytest
 import schemathesis
 from schemathesis import Case
 
-from edge_gateway import openapi
+from edge_gateway import app, settings
 from tests.security.conftest import KEY
 from tests.security.test_surface import routes
 
-DOCUMENT = openapi.document(routes(), "0")
+DOCUMENT = app.create(settings.load(), settings.load_config("")).openapi()
 # Names that are served here, so that what is asked is read to its end.
 MODEL = {"enum": ["auto", "auto-weak", "fake/first", "fake/second"]}
 
