@@ -258,7 +258,7 @@ MACHINE = (
 ROWS = (*ROUTER, *NOT_DIAMOND, *PORTKEY, *PROVIDER, *CLIENT, *EDGE, *STORES, *MACHINE)
 
 NOT_INJECTED = (
-    NotInjected("F50", "the edge killed under a real Aider", "shown with real Aider in tests/end_to_end"),
+    NotInjected("F50", "the edge killed under a real Aider", "shown with real Aider, below this table"),
     NotInjected(
         "F51", "a worker of the edge's crashes", "the edge is one process by design; several edges share a Redis"
     ),
