@@ -189,8 +189,16 @@ class Catalog(_Entry):
         """The prior a model is judged by."""
         return self.prior_by_name.get(model.prior) or self.assumed_prior
 
+    @cached_property
+    def expansions(self) -> Mapping[str, tuple[str, ...]]:
+        """The candidates of each profile by name; matching globs for each request would take a third of its time."""
+        return {name: self._expand(profile) for name, profile in self.profiles.items()}
+
     def expand(self, profile: Profile) -> tuple[str, ...]:
-        """The profile's candidates in its own order, globs resolved against the catalogue, each model once."""
+        """The candidates of a profile of this catalogue, in its own order, globs resolved, each model once."""
+        return self.expansions[profile.name]
+
+    def _expand(self, profile: Profile) -> tuple[str, ...]:
         found: dict[str, None] = {}
         for pattern in profile.candidates:
             found.update(dict.fromkeys(m.id for m in self.models if fnmatchcase(m.id, pattern)))
