@@ -33,7 +33,7 @@ from edge_gateway.errors import NOT_FOUND, GatewayError, scrub
 from edge_gateway.feedback import Feedback
 from edge_gateway.forms import error_body
 from edge_gateway.outcomes import Outcomes
-from edge_gateway.overload import LoopLag, Queue, Shedding
+from edge_gateway.overload import Shedding, Valve
 from edge_gateway.portkey import Portkey
 from edge_gateway.portkey_config import Emitter, Features, Hosted, OpenSource, unheeded
 from edge_gateway.providers import Providers, reachable
@@ -133,12 +133,14 @@ def create(settings: Settings, config: Config) -> FastAPI:
     keys = _keys(settings)
     emitter = _emitter(settings, config)
 
-    lag = LoopLag()
+    valve = Valve(settings.max_lag)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         token = settings.router_token.get_secret_value() if settings.router_token else ""
-        router = RouterClient(settings.router, settings.router_deadline, credentials.current, token)
+        router = RouterClient(
+            settings.router, settings.router_deadline, credentials.current, token, lambda: valve.wide_open
+        )
         house = _House(settings, emitter, config, providers, router, keys)
         app.state.router = router
         app.state.routing = house.routing
@@ -147,7 +149,7 @@ def create(settings: Settings, config: Config) -> FastAPI:
         app.state.cut = house.cut
         beside = [
             asyncio.create_task(work)
-            for work in (router.keep_refreshing(), credentials.follow(router.renew, _tell), lag.watch())
+            for work in (router.keep_refreshing(), credentials.follow(router.renew, _tell), valve.watch())
         ]
         house.start()
         telemetry.event("listening", address=settings.listen, router=settings.router, providers=sorted(providers))
@@ -162,9 +164,7 @@ def create(settings: Settings, config: Config) -> FastAPI:
     app.state.started = time.time()
     app.state.max_body_bytes = settings.max_body_bytes
     app.include_router(surface)
-    app.state.queue = Queue()
-    most_lag, most_requests = settings.max_lag, settings.max_requests
-    app.add_middleware(Shedding, queue=app.state.queue, lag=lag, most_lag=most_lag, most_requests=most_requests)
+    app.add_middleware(Shedding, valve=valve, most_requests=settings.max_requests)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(GatewayError, _gateway_error)
     app.add_exception_handler(Exception, _bug)

@@ -15,7 +15,6 @@ class Call:
     """One request as it came, the response headers that grow with what is known of it, and whether the log has it.
 
     `peer`: the address it came from. `key_name`: whose key came along; `form`: the form of API; `profile`: the one asked for.
-    `leave_queue`: called when it goes to a model, whose time is its own.
     """
 
     body: bytes
@@ -29,7 +28,6 @@ class Call:
     form: str = ""
     profile: str = ""
     told: bool = False
-    leave_queue: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.headers["x-request-id"] = f"req_{uuid.uuid4().hex}"

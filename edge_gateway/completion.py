@@ -214,7 +214,6 @@ class Completion:
         said = portkey_said(call, decision, cached=self._cached_by_portkey)
         deadline = call.started + self._total_seconds
         retried = RETRY_COUNT in call.request_headers
-        call.leave_queue()
         answer = await self._dispatcher.send(Order(form, call.body, needs, decision.ranking, said, deadline, retried))
         delivery.served, delivery.adaptations = answer.served, answer.adaptations
         call.headers |= {**self._told(answer), **relay.passed_headers(answer.upstream)}

@@ -22,7 +22,6 @@ from edge_gateway.errors import NOT_FOUND, GatewayError, invalid_request, unknow
 from edge_gateway.forms import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Form
 from edge_gateway.json_guard import too_complex
 from edge_gateway.listing import listing
-from edge_gateway.overload import Queue
 from edge_gateway.router_client import RouterClient
 from edge_gateway.routing import Routing
 
@@ -168,15 +167,11 @@ async def _complete(request: Request, form: Form, session: str) -> Response:
 
 async def _served(request: Request, call: Call, form: Form, key: Key | None) -> Reply:
     completion: Completion = request.app.state.completion
-    queue: Queue = request.app.state.queue
-    call.leave_queue = queue.enter()
     try:
         return await completion.serve(call, form, key)
     except RecursionError:
         # What was just shallow enough to be read once may be too deep for whoever reads it again.
         raise too_complex("values nested too deeply") from None
-    finally:
-        call.leave_queue()
 
 
 async def _read_body(request: Request, limit: int) -> bytes:

@@ -4,79 +4,67 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge_gateway import errors, forms, telemetry
 
-# Seconds between two looks at how late the event loop is, and for which they count.
-BEAT, WINDOW = 0.02, 1.0
-# Requests that may wait for the edge itself, and the seconds for which more may: a burst is no overload.
-MOST_WAITING, BURST = 16, 0.3
-# Seconds between two lines of the log about it, and without a refusal after which an overload is over.
+# Seconds between two looks at how late the event loop is, and after which they are judged together.
+BEAT, PERIOD = 0.02, 0.1
+# What the share that is let in falls to at most in a period, grows by, and is at least, to see whether there is room.
+STEEPEST, RECOVERY, LEAST = 0.5, 0.05, 0.05
+# Up to so many requests under way are no overload, however late the event loop is: there is no queue to shed.
+FEW = 16
+# Seconds between two lines of the log about it.
 QUIET = 1.0
-NEVER = float("inf")
 
 
-class LoopLag:
-    """How long, in seconds, what comes at any time has to expect to wait for its turn of the event loop."""
+class Valve:
+    """The share of requests that is let in: it falls while the event loop is late, in proportion, and grows back slowly.
 
-    def __init__(self) -> None:
-        self._looks: deque[tuple[float, float]] = deque()
-        self._weight = 0.0
+    So the loop stays as late as it may be, neither idle nor behind: a bound of requests would have to know what each costs.
+    """
+
+    def __init__(self, most_lag: float) -> None:
+        """`most_lag`: seconds that what comes at any time may have to wait for its turn, on the mean of a period."""
+        self.share = 1.0
+        self._most_lag = most_lag
+        self._waited = 0.0
+        self._span = 0.0
+        self._owed = 0.0
 
     @property
-    def seconds(self) -> float:
-        """The mean of the last second. Long turns count by their square: more come while they last, and wait for longer."""
-        return self._weight / 2 / WINDOW
+    def wide_open(self) -> bool:
+        """Whether all are let in: the event loop has not been late for a while."""
+        return self.share == 1.0
 
-    def look(self, now: float, late: float) -> None:
-        """What was due has run so late."""
-        self._looks.append((now, min(late, WINDOW) ** 2))
-        self._weight += self._looks[-1][1]
-        while self._looks[0][0] < now - WINDOW:
-            self._weight -= self._looks.popleft()[1]
+    def look(self, late: float) -> None:
+        """What was due has run so late. Long turns count by their square: more come while they last, and wait for longer."""
+        self._waited += late * late / 2
+        self._span += BEAT + late
+        if self._span < PERIOD:
+            return
+        lag = self._waited / self._span
+        if lag > self._most_lag:
+            self.share = max(self.share * max(self._most_lag / lag, STEEPEST), LEAST)
+        else:
+            self.share = min(self.share + RECOVERY, 1.0)
+        self._waited = self._span = 0.0
+
+    def opens(self) -> bool:
+        """Whether the next is let in: of any number the share, evenly."""
+        self._owed += self.share
+        if self._owed < 1.0:
+            return False
+        self._owed -= 1.0
+        return True
 
     async def watch(self) -> None:
         """Look, again and again, until cancelled."""
         while True:
             due = time.monotonic() + BEAT
             await asyncio.sleep(BEAT)
-            now = time.monotonic()
-            self.look(now, now - due)
-
-
-class Queue:
-    """The requests that wait for the edge itself: their bodies have come, and they have not gone to a model yet."""
-
-    def __init__(self) -> None:
-        self._waiting = 0
-        # Since when more wait than may, without a moment in which they did not.
-        self._standing_since = NEVER
-
-    def enter(self) -> Callable[[], None]:
-        """One more waits; what is called when it does no longer, once or more often."""
-        self._waiting += 1
-        waits = True
-
-        def leave() -> None:
-            nonlocal waits
-            if waits:
-                waits = False
-                self._waiting -= 1
-                if self._waiting < MOST_WAITING:
-                    self._standing_since = NEVER
-
-        return leave
-
-    def stands(self, now: float) -> float:
-        """For how many seconds more have been waiting than may, below 0 where they have not."""
-        if self._waiting < MOST_WAITING:
-            return -1.0
-        self._standing_since = min(self._standing_since, now)
-        return now - self._standing_since
+            self.look(max(0.0, time.monotonic() - due))
 
 
 class Shedding:
@@ -85,24 +73,21 @@ class Shedding:
     Only what asks a model is refused: health checks and lists cost next to nothing, and tell who operates it.
     """
 
-    def __init__(self, app: ASGIApp, queue: Queue, lag: LoopLag, most_lag: float, most_requests: int) -> None:
-        """`most_lag`: seconds that the event loop may be late; `most_requests`: that may be under way at once."""
+    def __init__(self, app: ASGIApp, valve: Valve, most_requests: int) -> None:
+        """`most_requests`: that may be under way at once, whatever the valve says."""
         self._app = app
-        self._queue = queue
-        self._lag = lag
-        self._most_lag = most_lag
+        self._valve = valve
         self._most_requests = most_requests
         self._under_way = 0
-        self._refused_at = -NEVER
         self._refused = 0
-        self._told = -NEVER
+        self._told = float("-inf")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        if self._under_way >= self._most_requests or self._overloaded(time.monotonic()):
+        if self._under_way >= self._most_requests or (self._under_way >= FEW and not self._valve.opens()):
             await self._refuse(scope, send)
             return
         self._under_way += 1
@@ -110,15 +95,6 @@ class Shedding:
             await self._app(scope, receive, send)
         finally:
             self._under_way -= 1
-
-    def _overloaded(self, now: float) -> bool:
-        """Whether requests have been waiting for the edge, and the edge for its processor; a slow router is another matter."""
-        stands = self._queue.stands(now)
-        enough = stands >= BURST or (stands >= 0 and now - self._refused_at < QUIET)
-        if not enough or self._lag.seconds <= self._most_lag:
-            return False
-        self._refused_at = now
-        return True
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
         self._tell()
@@ -134,6 +110,6 @@ class Shedding:
         now = time.monotonic()
         if now - self._told >= QUIET:
             # A line for each would be work for nothing at the worst of times.
-            lag = round(self._lag.seconds * 1000)
-            telemetry.problem("overloaded", refused=self._refused, under_way=self._under_way, lag_ms=lag)
+            share = round(self._valve.share, 2)
+            telemetry.problem("overloaded", refused=self._refused, under_way=self._under_way, let_in=share)
             self._told, self._refused = now, 0

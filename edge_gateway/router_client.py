@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import grpc
@@ -74,12 +74,19 @@ class RouterClient:
     """One channel to the router's replicas; made inside the running event loop, as grpc.aio requires."""
 
     def __init__(
-        self, target: str, deadline: float, credentials: grpc.ChannelCredentials | None = None, token: str = ""
+        self,
+        target: str,
+        deadline: float,
+        credentials: grpc.ChannelCredentials | None = None,
+        token: str = "",
+        on_time: Callable[[], bool] = lambda: True,
     ) -> None:
         """`target`: a gRPC target such as dns:///router:50051; `deadline`: seconds a decision may take.
 
-        `credentials` are for a router with TLS, `token` for one that asks for it.
+        `credentials` are for a router with TLS, `token` for one that asks for it. `on_time`: whether this process is; while it
+        is not, an answer that stays out says nothing against its replica.
         """
+        self._on_time = on_time
         self._target = target
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._deadline = deadline
@@ -108,7 +115,7 @@ class RouterClient:
                 if tries < TRIES:
                     asked.add(asyncio.create_task(self._select_model(request, left)))
                     tries += 1
-                wait = min(HEDGE_AFTER, left) if tries < TRIES else left
+                wait = min(HEDGE_AFTER, left) if tries < TRIES and self._on_time() else left
                 done, asked = await asyncio.wait(asked, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     error = task.exception()

@@ -9,10 +9,15 @@ from router_service.catalog import Catalog
 from router_service.errors import InvalidConfiguration
 from router_service.settings import Settings
 
+# Seconds for which a thread may keep the interpreter while another wants it.
+SHORT_TURN = 0.001
+
 
 def main() -> int:
     """Run until stopped; 2 when a setting is wrong."""
     telemetry.configure()
+    # The ledger's writer shares the interpreter with the decisions, which would wait 5 ms for it again and again.
+    sys.setswitchinterval(SHORT_TURN)
     try:
         configured = settings.load()
         catalog = settings.load_catalog(configured.config)

@@ -24,10 +24,17 @@ TEXT = (CODE * 40)[:2_000]
 
 
 def alone(figure: Figure, seconds: Callable[[float], float]) -> None:
-    """Four hundred decisions a second, each due at its time; then as many as eight callers get."""
+    """Four hundred decisions a second, each due at its time, with either ledger; then as many as eight callers get."""
+    with TemporaryDirectory() as folder:
+        ledgers = {"in memory": "memory:", "SQLite": f"sqlite:///{folder}/router.sqlite"}
+        for name, url in ledgers.items():
+            _with_ledger(figure, name, url, seconds)
+
+
+def _with_ledger(figure: Figure, name: str, url: str, seconds: Callable[[float], float]) -> None:
     long, port = seconds(30), free_port()
-    with TemporaryDirectory() as folder, multiprocessing.get_context("spawn").Pool(1) as pool:
-        router = start_router(port, ROUTER_LEDGER_URL=f"sqlite:///{folder}/router.sqlite")
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        router = start_router(port, ROUTER_LEDGER_URL=url)
         try:
             pool.apply_async(_asked, (port, RATE / 4, 3.0)).get(60)
             with Watch({"router": router.popen.pid}) as watch:
@@ -36,11 +43,11 @@ def alone(figure: Figure, seconds: Callable[[float], float]) -> None:
                 most = pool.apply_async(_asked, (port, 0.0, seconds(10))).get(120)
         finally:
             router.stop()
-    figure.machine = watch.told
-    figure.at_least("decisions", at_rate["per_second"], 0.99 * RATE, "/s")
-    figure.at_most("p99", at_rate["p99_ms"], 30, "ms")
-    figure.at_most("errors", at_rate["failed"] + most["failed"], 0)
-    figure.seen = {
+    figure.machine[name] = watch.told
+    figure.at_least(f"decisions, ledger {name}", at_rate["per_second"], 0.99 * RATE, "/s")
+    figure.at_most(f"p99, ledger {name}", at_rate["p99_ms"], 30, "ms")
+    figure.at_most(f"errors, ledger {name}", at_rate["failed"] + most["failed"], 0)
+    figure.seen[name] = {
         "at_rate": at_rate,
         "closed_loop": most,
         "router_cpu_ms_each": round(10 * watch.cpu("router") * watch.told["seconds"] / (RATE * long), 2),

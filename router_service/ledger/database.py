@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_json
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
@@ -22,11 +21,15 @@ STATEMENT_SECONDS = 30
 CONNECTIONS = 5
 # Seconds to reach PostgreSQL, and milliseconds after which an unanswered packet ends a connection.
 CONNECT = {"connect_timeout": "2", "tcp_user_timeout": "5000"}
-_json = partial(json.dumps, separators=(",", ":"))
 
 
 class MigrationImpossible(Exception):
     """The tables are at a migration that this release does not know."""
+
+
+def _json(document: Any) -> str:
+    """Several times as fast as Python's own, which took a tenth of the ledger's time."""
+    return to_json(document).decode()
 
 
 def open_database(address: str) -> Engine:
