@@ -10,9 +10,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from edge_gateway import errors, forms, telemetry
 
 # Seconds between two looks at how late the event loop is, and after which they are judged together.
-BEAT, PERIOD = 0.02, 0.1
+BEAT, PERIOD = 0.02, 0.05
 # What the share that is let in falls to at most in a period, grows by, and is at least, to see whether there is room.
-STEEPEST, RECOVERY, LEAST = 0.5, 0.05, 0.05
+STEEPEST, RECOVERY, LEAST = 0.4, 0.03, 0.05
 # Up to so many requests under way are no overload, however late the event loop is: there is no queue to shed.
 FEW = 16
 # Seconds between two lines of the log about it.

@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     max_connections: int = Field(default=2000, ge=1, validation_alias="EDGE_MAX_CONNECTIONS")
     max_connections_per_address: int = Field(default=0, ge=0, validation_alias="EDGE_MAX_CONNECTIONS_PER_ADDRESS")
     max_requests: int = Field(default=2000, ge=1, validation_alias="EDGE_MAX_REQUESTS")
-    max_lag: float = Field(default=0.015, gt=0, le=60, validation_alias="EDGE_MAX_LAG_SECONDS")
+    max_lag: float = Field(default=0.003, gt=0, le=60, validation_alias="EDGE_MAX_LAG_SECONDS")
     drain: float = Field(default=30.0, ge=0, le=890, validation_alias="EDGE_DRAIN_SECONDS")
     gateway_token: SecretStr | None = Field(default=None, validation_alias="PORTKEY_GATEWAY_TOKEN")
 
