@@ -10,9 +10,9 @@ from pathlib import Path
 import grpc
 
 from edge_gateway.settings import InvalidSetting, Settings
+from edge_gateway.stamps import Stamp, stamp
 
 Tell = Callable[[str, Mapping[str, object]], None]
-Stamp = tuple[int, int, int]
 
 AUTHORITY, KEY, CERTIFICATE = "EDGE_ROUTER_CA", "EDGE_ROUTER_KEY", "EDGE_ROUTER_CERT"
 # Seconds between two looks at the files.
@@ -75,7 +75,7 @@ class RouterCredentials:
         return grpc.ssl_channel_credentials(authority, key, certificate)
 
     def _stamps(self) -> tuple[Stamp | None, ...]:
-        return tuple(_stamp(Path(path)) for path in (self._authority, self._key, self._certificate) if path)
+        return tuple(stamp(Path(path)) for path in (self._authority, self._key, self._certificate) if path)
 
 
 def _bytes_of(variable: str, path: str) -> bytes:
@@ -83,12 +83,3 @@ def _bytes_of(variable: str, path: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise InvalidSetting(f"{variable}: {path} cannot be read: {error.strerror}") from None
-
-
-def _stamp(path: Path) -> Stamp | None:
-    """What differs once a file was replaced or written; None when there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino

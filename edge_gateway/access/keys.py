@@ -10,9 +10,9 @@ from pathlib import Path
 
 from edge_gateway.access.entries import InvalidKeys, Key, digest, key_of, parse
 from edge_gateway.access.refusals import invalid_key, missing_key
+from edge_gateway.stamps import stamp
 
 Tell = Callable[[str, Mapping[str, object]], None]
-Stamp = tuple[int, int, int]
 
 # Seconds between two looks at the file, and for which a file just written rests before it is read: an editor may not be done.
 INTERVAL = 1.0
@@ -42,7 +42,7 @@ class Keys:
         self._tell = tell
         self._clock = clock
         self._wall_clock = wall_clock
-        self._seen = _stamp(path)
+        self._seen = stamp(path)
         self._looked = clock()
         self._keys = _read(path)
 
@@ -67,10 +67,10 @@ class Keys:
         if now - self._looked < INTERVAL:
             return
         self._looked = now
-        stamp = _stamp(self._path)
-        if stamp == self._seen or (stamp and 0 <= self._wall_clock() - stamp[0] / 1e9 < SETTLED):
+        seen = stamp(self._path)
+        if seen == self._seen or (seen and 0 <= self._wall_clock() - seen[0] / 1e9 < SETTLED):
             return
-        self._seen = stamp
+        self._seen = seen
         try:
             self._keys = _read(self._path)
         except InvalidKeys as error:
@@ -110,12 +110,3 @@ def _carried(headers: Mapping[str, str]) -> str | None:
             raise invalid_key()
         return text
     return None
-
-
-def _stamp(path: Path) -> Stamp | None:
-    """What differs once the file was replaced or written; None when there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
