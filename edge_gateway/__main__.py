@@ -1,15 +1,10 @@
 """Starts the edge: `python -m edge_gateway`."""
 
-import gc
 import sys
 
-from edge_gateway import app, server, settings, telemetry
+from edge_gateway import app, memory, server, settings, telemetry
 from edge_gateway.connections import Bounds
 from edge_gateway.settings import InvalidSetting
-
-# How many objects more make a collection, and how many of those the next larger one: looking through all that conversations and
-# kept answers hold stops everything else for a while.
-SELDOM = (10_000, 10, 100)
 
 
 def main() -> int:
@@ -28,9 +23,7 @@ def main() -> int:
         configured.max_connections,
         configured.max_connections_per_address,
     )
-    gc.set_threshold(*SELDOM)
-    # What is here by now stays, and need not be looked through again and again.
-    gc.freeze()
+    memory.settle()
     server.run(application, configured.listen, bounds, configured.drain)
     return 0
 

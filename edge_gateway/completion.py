@@ -174,11 +174,16 @@ class Completion:
             # A request that no provider would take, or that none was asked, says nothing against this one.
             blameless = not failed.served or failed.error.status in _FINAL
             delivery.tell("refused" if blameless else "provider_failed", Usage())
-            raise failed.error from None
+            error = failed.error
         except Exception:
             # No plan can be made for the request, or the fault is ours: what was let in is given back all the same.
             delivery.tell("refused", Usage())
             raise
+        try:
+            raise error
+        finally:
+            # An error holds the frames it comes by. If one of them held it too, all that they hold would wait for a collection.
+            del error
 
     async def _decide(self, call: Call, asked: _Asked, question: Question) -> Decision:
         call.profile = question.profile

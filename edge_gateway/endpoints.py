@@ -212,8 +212,10 @@ async def _unless_gone(request: Request, work: Awaitable[Result]) -> Result:
             await task
         raise ClientGone
     finally:
-        for pending in (task, gone):
-            pending.cancel()
+        task.cancel()
+        gone.cancel()
+        # An error would hold the task that holds it, and the request's body along with both, until a collection.
+        del task, gone
 
 
 async def _gone(request: Request) -> None:

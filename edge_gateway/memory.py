@@ -1,0 +1,24 @@
+"""Has memory given back: large blocks at once, and what is in use left alone by the garbage collector."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+
+# glibc's name for the size from which on a block is a mapping of its own, which goes back to the system as soon as it is free.
+# By itself it raises that with each such block, up to 32 MiB, and then keeps what a large prompt took.
+M_MMAP_THRESHOLD = -3
+LARGE = 256 * 1024
+# How many objects more make a collection, and how many of those the next larger one: looking through all that conversations and
+# kept answers hold stops everything else for a while.
+SELDOM = (10_000, 10, 100)
+
+
+def settle() -> None:
+    """Call once, when all is loaded and nothing is served yet."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, LARGE)
+    gc.set_threshold(*SELDOM)
+    # What is here by now stays, and need not be looked through again and again.
+    gc.freeze()
