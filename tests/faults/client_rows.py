@@ -1,6 +1,7 @@
 """Clients that leave, close half, reset or never read: what they asked for is let go, and nobody else notices."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import struct
@@ -73,11 +74,12 @@ async def leaves(
         while read not in came:
             came += await asyncio.to_thread(connection.recv, 65536)
     await until(lambda: stage.provider.seen, "the provider asked")
-    leave(connection)
-    left = time.monotonic()
-    await until(stage.provider.seen[0].closed.is_set, "the provider let go", 10)
-    seconds = time.monotonic() - left
-    await until(lines.lines, "the log line", 10)
+    with contextlib.closing(connection):
+        leave(connection)
+        left = time.monotonic()
+        await until(stage.provider.seen[0].closed.is_set, "the provider let go", 10)
+        seconds = time.monotonic() - left
+        await until(lines.lines, "the log line", 10)
     (line,) = lines.lines()
     assert (line["outcome"], line["input_tokens"] > 0) == ("interrupted", True)
     assert len(stage.provider.seen) == 1

@@ -68,27 +68,32 @@ class FaultProxy:
         self._thread.close()
 
     async def _start(self) -> tuple[int, Callable[[], Awaitable[None]]]:
-        serving: set[asyncio.Task] = set()
+        serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            serving.add(task)
             try:
                 await self._serve(reader, writer)
             except (OSError, asyncio.CancelledError):
                 pass
             finally:
                 writer.transport.abort()
-                serving.discard(task)
 
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            # Known from the start: a task that is cancelled before its first step closes nothing.
+            task = asyncio.create_task(serve(reader, writer))
+            serving[task] = writer
+            task.add_done_callback(serving.pop)
+
+        server = await asyncio.start_server(begin, "127.0.0.1", 0)
 
         async def stop() -> None:
             server.close()
-            for task in set(serving):
+            left = dict(serving)
+            for task in left:
                 task.cancel()
-            await asyncio.gather(*serving, return_exceptions=True)
+            await asyncio.gather(*left, return_exceptions=True)
+            for writer in left.values():
+                writer.transport.abort()
 
         return server.sockets[0].getsockname()[1], stop
 

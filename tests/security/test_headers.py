@@ -37,7 +37,8 @@ HOSTILE_CLIENT = {
     "x-http-method-override": "DELETE",
     "x-original-url": "/admin",
     "referer": "https://page.invalid/clients-own-key",
-    "origin": "https://page.invalid",
+    # That of a page would be refused; a program may say what it likes.
+    "origin": "app://page.invalid",
     "user-agent": "clients-own-key",
     "accept-language": "clients-own-key",
     "baggage": "clients-own-key",
