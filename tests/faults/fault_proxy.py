@@ -110,8 +110,8 @@ class FaultProxy:
         finally:
             asking.cancel()
             answering.cancel()
-            await asyncio.gather(asking, answering, return_exceptions=True)
             up_writer.transport.abort()
+            await asyncio.gather(asking, answering, return_exceptions=True)
 
     async def _pass_questions(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Whether the client came to its end, rather than broke off."""
