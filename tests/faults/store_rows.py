@@ -14,6 +14,7 @@ from tests.faults.keys import make_key
 from tests.faults.machine_rows import limited
 from tests.faults.row import Seen
 from tests.faults.stage import QUICK, Stage
+from tests.processes import free_port
 from tests.redis_server import RedisServer
 
 # No limit of the key's is ever reached here.
@@ -131,7 +132,8 @@ async def emptied(stage: Stage) -> Seen:
 
 async def a_cluster_without_slots(stage: Stage) -> Seen:
     """Every command on a key is answered with an error of the cluster's."""
-    with sharing(stage, "--cluster-enabled", "yes") as house:
+    # By itself its bus would listen 10,000 ports above, where there may be none.
+    with sharing(stage, "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as house:
         async with load(house.system.url, clients=4, headers=house.asks(), temperature=0) as running:
             await running.reaches(60)
         assert house.redis.command("GET", "any").startswith(b"-CLUSTERDOWN")
