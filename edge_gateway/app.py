@@ -132,7 +132,6 @@ def create(settings: Settings, config: Config) -> FastAPI:
     providers = reachable(config.providers, shipped, settings_module.environment(), hosted=settings.hosted)
     keys = _keys(settings)
     emitter = _emitter(settings, config)
-
     valve = Valve(settings.max_lag)
 
     @contextlib.asynccontextmanager

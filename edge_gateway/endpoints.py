@@ -181,22 +181,23 @@ async def _read_body(request: Request, limit: int) -> bytes:
         raise invalid_request("Send the request with Content-Type: application/json.", code="unsupported_media_type")
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise invalid_request("Send the request as it is, without Content-Encoding.", code="unsupported_encoding")
-    too_large = invalid_request(
-        f"The request is larger than {limit} bytes; send less context.", code="request_too_large"
-    )
     announced = request.headers.get("content-length", "0")
     if not announced.isdecimal() or int(announced) > limit:
-        raise too_large
+        raise _too_large(limit)
     parts, size = [], 0
     try:
         async for part in request.stream():
             size += len(part)
             if size > limit:
-                raise too_large
+                raise _too_large(limit)
             parts.append(part)
     except ClientDisconnect:
         raise ClientGone from None
     return b"".join(parts)
+
+
+def _too_large(limit: int) -> GatewayError:
+    return invalid_request(f"The request is larger than {limit} bytes; send less context.", code="request_too_large")
 
 
 async def _unless_gone(request: Request, work: Awaitable[Result]) -> Result:

@@ -54,7 +54,9 @@ class Waits:
         """End them all, and those that begin later."""
         self.over = True
         for limit in self._open:
-            limit.reschedule(0)
+            # One whose time is just over cannot be changed any more, and ends by itself.
+            if not limit.expired():
+                limit.reschedule(0)
 
 
 @dataclass(slots=True)

@@ -1,7 +1,9 @@
 """The real open-source gateway with portkey/preload.mjs before it: whom it serves, and where it does not go."""
 
+import contextlib
 import json
 import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
@@ -11,6 +13,20 @@ from gateway_house import running_gateway, running_upstream
 
 TOKEN = {"x-portkey-gateway-token": "a token for this test"}
 BODY = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+
+
+@contextlib.asynccontextmanager
+async def provider(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+    """One that answers every request so; its address."""
+    app = web.Application()
+    app.router.add_post("/v1/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    finally:
+        await runner.cleanup()
 
 
 def config(url: str) -> dict[str, str]:
@@ -41,13 +57,8 @@ async def test_with_its_token_the_edge_is_served_and_the_provider_does_not_see_i
         seen.extend(name.lower() for name in request.headers)
         return web.json_response({"choices": []})
 
-    app = web.Application()
-    app.router.add_post("/v1/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
     async with (
+        provider(answer) as url,
         running_gateway(node, gateway, PORTKEY_GATEWAY_TOKEN=TOKEN["x-portkey-gateway-token"]) as running,
         aiohttp.ClientSession(f"http://127.0.0.1:{running.port}") as session,
     ):
@@ -56,7 +67,6 @@ async def test_with_its_token_the_edge_is_served_and_the_provider_does_not_see_i
         for route in ("/v1/chat/completions", "/v1/proxy/chat/completions"):
             async with session.post(route, headers={**config(url), **TOKEN}, json=BODY) as response:
                 assert response.status == 200
-    await runner.cleanup()
     assert seen
     assert not [name for name in seen if name.startswith("x-portkey")]
 
@@ -66,13 +76,8 @@ async def test_a_redirect_is_not_followed(node: str, gateway: Path, route: str) 
     async def lead_away(request: web.Request) -> web.Response:
         raise web.HTTPTemporaryRedirect(f"{elsewhere.url}/chat/completions")
 
-    app = web.Application()
-    app.router.add_post("/v1/{path:.*}", lead_away)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
     async with (
+        provider(lead_away) as url,
         running_upstream() as elsewhere,
         running_gateway(node, gateway) as running,
         aiohttp.ClientSession(f"http://127.0.0.1:{running.port}") as session,
@@ -80,7 +85,6 @@ async def test_a_redirect_is_not_followed(node: str, gateway: Path, route: str) 
     ):
         assert response.status >= 300
         assert elsewhere.calls == 0
-    await runner.cleanup()
 
 
 async def test_a_name_that_leads_into_a_private_network_is_not_connected_to(node: str, gateway: Path) -> None:

@@ -1,0 +1,28 @@
+"""All waiting for answers can be ended at once, whatever state each is in."""
+
+import asyncio
+
+from edge_gateway.portkey import Waits
+
+
+async def test_one_whose_time_is_just_over_does_not_keep_the_others_waiting():
+    waits = Waits()
+
+    async def wait(seconds: float) -> None:
+        limit = waits.begin(seconds)
+        try:
+            async with limit:
+                await asyncio.Event().wait()
+        finally:
+            waits.done(limit)
+
+    waiting = [asyncio.create_task(wait(seconds)) for seconds in (0, 60, 60)]
+    await asyncio.sleep(0)
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    # Just behind the time-out of the first, and before its task hears of it.
+    loop.call_soon(lambda: ended.set_result(waits.end()))
+    async with asyncio.timeout(10):
+        await ended
+        told = await asyncio.gather(*waiting, wait(60), return_exceptions=True)
+    assert [type(error) for error in told] == [TimeoutError] * 4
