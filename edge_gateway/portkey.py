@@ -98,7 +98,8 @@ class Upstream:
             if self.waits.over:
                 raise ShuttingDown from None
             raise Stalled(overdue=left <= wait) from None
-        except (aiohttp.ClientError, OSError):
+        except (aiohttp.ClientError, OSError) as error:
+            _let_go(error)
             raise BrokenOff from None
         finally:
             self.waits.done(limit)
@@ -187,3 +188,11 @@ def portkey_headers(api_key: str) -> Mapping[str, str]:
 
     headers: dict[str, str] = createHeaders(api_key=api_key)  # type: ignore[no-untyped-call]
     return headers
+
+
+def _let_go(error: BaseException) -> None:
+    """Let an error that aiohttp keeps with its stream not hold, by its frames, all that the stream was read with."""
+    kept: BaseException | None = error
+    while kept is not None:
+        kept.__traceback__ = None
+        kept = kept.__cause__ or kept.__context__

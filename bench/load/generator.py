@@ -106,13 +106,18 @@ def churn(port: int, rate: float, seconds: float) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Mix:
-    """What a soak sends: plain requests and streams in turn; of each hundred some are left early, some are made to fail."""
+    """What a soak sends: plain requests and streams in turn; of each hundred some are left early, some are made to fail.
+
+    They go round a number of conversations: what is remembered of these has grown to its bound early in a soak, so that what
+    grows afterwards is a leak.
+    """
 
     size: int = 8_000
     chunks: int = 20
     pace: float = 20.0
     aborts: int = 5
     faults: int = 2
+    conversations: int = 1_000
 
 
 def mixed(port: int, mix: Mix, rate: float, seconds: float, name: str) -> dict[str, int]:
@@ -266,7 +271,7 @@ async def _mixed(port: int, mix: Mix, rate: float, seconds: float, name: str) ->
         ask, leaves, injected = kinds(number)
         counts["sent"] += 1
         counts["injected"] += injected
-        raw = ask.raw(f"{name}{number}")
+        raw = ask.raw(f"{name}{number}", f"{name}{number % mix.conversations}")
         if leaves:
             await _leave(port, raw, spread.uniform(0.0, 0.8))
             counts["left"] += 1

@@ -48,8 +48,8 @@ class Ask:
     def _text(self) -> str:
         return (CODE * (self.size // len(CODE) + 1))[: self.size].replace("\n", "\\n")
 
-    def raw(self, name: str) -> bytes:
-        """The bytes of one request; its name makes its conversation a new one."""
+    def raw(self, name: str, session: str = "") -> bytes:
+        """The bytes of one request; its name makes its conversation a new one, unless a session goes on."""
         # Temperature 0, as Aider sends it: the edge keeps the answers, though nobody asks for them again.
         body = (
             f'{{"model":"{self.model}","bench":"{self.wish.encoded()}:{name}",'
@@ -57,9 +57,10 @@ class Ask:
             f'{{"role":"system","content":"You are a programmer."}},'
             f'{{"role":"user","content":"Change number {name}: mend this.\\n{self._text}"}}]}}'
         ).encode()
+        named = f"X-Session-Id: {session}\r\n" if session else ""
         head = (
             "POST /v1/chat/completions HTTP/1.1\r\nHost: edge\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
+            f"Content-Length: {len(body)}\r\n{named}\r\n"
         )
         return head.encode() + body
 

@@ -154,6 +154,9 @@ class Memory:
             del self._conversations[key]
             for exchange in oldest.exchanges:
                 self._forget_keys(exchange)
+            # They hold each other, and the garbage collector comes seldom.
+            oldest.exchanges.clear()
+            oldest.edits.clear()
         return kept
 
     def begin(self, exchange: Exchange) -> None:
