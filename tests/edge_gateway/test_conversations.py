@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import gc
 import json
 import re
 import resource
@@ -17,6 +18,7 @@ from edge_gateway import aider as aider_understanding
 from edge_gateway import chat_request
 from edge_gateway.conversations import Conversations, Request
 from edge_gateway.conversations.linking import MOST_ALIKE
+from edge_gateway.conversations.memory import Conversation
 from tests.conftest import System
 from tests.edge_gateway.aider_process import INTERRUPTED, MODELS, NO_EDITS, PROMPTS, AiderProcess, edit
 from tests.fakes import provider as fake
@@ -473,16 +475,20 @@ SLOW = {
 DIFFS = "\n# Diffs:\n"
 
 
-def steps(messages: list[tuple[str, str]], known: Conversations) -> int:
-    """How many calls recognising a request makes, those into C included."""
+def request_of(messages: list[tuple[str, str]]) -> Request:
     body = {"model": "auto", "messages": [{"role": role, "content": text} for role, text in messages]}
-    raw, count = json.dumps(body).encode(), 0
+    raw = json.dumps(body).encode()
     parsed = chat_request.parse(raw)
     found = aider_understanding.understand(parsed)
-    asked = Request(
+    return Request(
         b"caller", "", hash(raw), False, found.purpose, parsed.turns, found.user_text, found.previous_outcome,
         found.failures, found.continuation, {},
     )  # fmt: skip
+
+
+def steps(messages: list[tuple[str, str]], known: Conversations) -> int:
+    """How many calls recognising a request makes, those into C included."""
+    asked, count = request_of(messages), 0
 
     def called(frame, event, argument):
         nonlocal count
@@ -508,3 +514,20 @@ def test_a_long_chat_takes_a_few_steps_a_turn_to_recognise():
     assert steps([*said, ("user", "hi")], Conversations(10, 10.0)) <= 3 * len(said) + 5_000
     history = [("system", PROMPTS["code"]), *said, ("user", "hi")]
     assert steps(history, Conversations(10, 10.0)) <= 3 * len(said) + 5_000
+
+
+def test_a_forgotten_conversation_is_freed_without_the_garbage_collector():
+    known = Conversations(3, 10.0)
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(20):
+            asked = request_of([("system", PROMPTS["code"]), ("user", f"change number {number}")])
+            recognised = known.recognise(asked, 0.0, f"conv_{number}")
+            known.decided(recognised, f"dec_{number}", True)
+            known.ended(recognised.exchange, "fake/first", "completed", "Done.", said=True)
+        del recognised
+        held = [thing for thing in gc.get_objects() if isinstance(thing, Conversation)]
+        assert len(held) == 3
+    finally:
+        gc.enable()
