@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -14,6 +16,16 @@ from edge_gateway.errors import GatewayError, context_exceeded, no_candidate, un
 from edge_gateway.event_stream import Usage
 from protos.router.v1 import router_pb2 as pb
 
+
+class Removed(NamedTuple):
+    """A candidate that one of the router's filters removed."""
+
+    model: str
+    filter: str
+
+
+_PURPOSES = {name.removeprefix("PURPOSE_").lower(): number for name, number in pb.Purpose.items()}
+_OUTCOMES = {name.removeprefix("OUTCOME_").lower(): number for name, number in pb.Outcome.items()}
 _SOURCES = {number: name.removeprefix("DECISION_SOURCE_").lower() for name, number in pb.DecisionSource.items()}
 
 
@@ -45,7 +57,7 @@ def write_report(
     return pb.ReportOutcomeRequest(
         decision_id=decision_id,
         served_model=served_model,
-        outcome=pb.Outcome.Value(f"OUTCOME_{outcome.upper()}"),
+        outcome=_OUTCOMES[outcome],
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         cached_input_tokens=usage.cached_input_tokens,
@@ -56,34 +68,36 @@ def write_report(
     )
 
 
-def refusal(error: grpc.aio.AioRpcError, question: Question, offer: Offer) -> GatewayError | None:
+def refusal(
+    code: grpc.StatusCode, text: str, removed: Sequence[Removed], question: Question, offer: Offer
+) -> GatewayError | None:
     """The client's error where the router refuses the request itself; None where it gave no answer."""
-    if error.code() is grpc.StatusCode.NOT_FOUND:
+    if code is grpc.StatusCode.NOT_FOUND:
         return unknown_model(question.profile or question.model, list(offer.profiles))
-    if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
+    if code is grpc.StatusCode.FAILED_PRECONDITION:
         # Only what the caller can reach says something about its request.
-        told = _violations(error)
-        violations = [v for v in told if v.type != "provider"]
-        if told and not violations:
+        within = [entry for entry in removed if entry.filter != "provider"]
+        if removed and not within:
             name = question.profile or question.model
             text = f"No provider of {name!r} that takes such a request is set up here: "
             return no_candidate(f"{text}set a provider's API key, or ask for another profile.")
-        limits = [offer.models[v.subject].context_tokens for v in violations if v.subject in offer.models]
-        if limits and all(violation.type == "context" for violation in violations):
+        limits = [offer.models[entry.model].context_tokens for entry in within if entry.model in offer.models]
+        if limits and all(entry.filter == "context" for entry in within):
             return context_exceeded(max(limits), question.input_tokens)
-        return no_candidate(error.details() or "No model meets the request's requirements.")
+        return no_candidate(text or "No model meets the request's requirements.")
     return None
 
 
-def _violations(error: grpc.aio.AioRpcError) -> list[error_details_pb2.PreconditionFailure.Violation]:
-    found: list[error_details_pb2.PreconditionFailure.Violation] = []
+def removed_of(error: grpc.aio.AioRpcError) -> list[Removed]:
+    """The candidates that a call's status says a filter removed."""
+    found: list[Removed] = []
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin" and isinstance(value, bytes):
             with contextlib.suppress(DecodeError):
                 for detail in status_pb2.Status.FromString(value).details:
                     failure = error_details_pb2.PreconditionFailure()
                     if detail.Unpack(failure):
-                        found.extend(failure.violations)
+                        found += [Removed(violation.subject, violation.type) for violation in failure.violations]
     return found
 
 
@@ -92,7 +106,7 @@ def write_question(question: Question) -> pb.SelectModelRequest:
     previous = question.previous
     request = pb.SelectModelRequest(
         messages=[pb.Message(role=role, text=text) for role, text in question.turns],
-        purpose=pb.Purpose.Value(f"PURPOSE_{question.purpose.upper()}"),
+        purpose=_PURPOSES[question.purpose],
         edit_format=question.edit_format,
         conversation_id=question.conversation_id,
         requirements=pb.Requirements(
@@ -105,7 +119,7 @@ def write_question(question: Question) -> pb.SelectModelRequest:
         ),
         available_providers=question.available_providers,
         previous_reply=pb.PreviousReply(
-            outcome=pb.Outcome.Value(f"OUTCOME_{previous.outcome.upper()}"),
+            outcome=_OUTCOMES[previous.outcome],
             model=previous.model,
             decision_id=previous.decision_id,
             consecutive_failures=previous.failures,

@@ -72,6 +72,10 @@ class NoCandidate(RouterError):
             text = "No candidate meets the requirements: " + "; ".join(parts) + "."
         super().__init__(text)
 
+    def most_telling(self, most: int) -> list[Removed]:
+        """At most so many of the removed; what the caller cannot reach says least, so it is the first to be left out."""
+        return sorted(self.removed, key=lambda entry: entry.filter == "provider")[:most]
+
 
 class LedgerUnavailable(RouterError):
     """The ledger's database cannot be asked now."""

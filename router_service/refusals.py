@@ -55,8 +55,7 @@ def status_of(error: RouterError) -> status_pb2.Status:
         details.append(error_details_pb2.BadRequest(field_violations=violations))
     if isinstance(error, NoCandidate):
         failure = error_details_pb2.PreconditionFailure
-        # What the caller cannot reach says least about its request, so it is the first to be left out.
-        removed = sorted(error.removed, key=lambda entry: entry.filter == "provider")[:MOST_VIOLATIONS]
+        removed = error.most_telling(MOST_VIOLATIONS)
         lacks = [failure.Violation(type=r.filter, subject=_clip(r.model), description=_clip(r.detail)) for r in removed]
         details.append(failure(violations=lacks))
     packed = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import grpc
 
@@ -18,13 +18,12 @@ from router_service.records import Summary
 from router_service.refusals import Context, answer, code_of
 from router_service.reporting import Reporting
 from router_service.selection import Selection
+from router_service.side_by_side import AT_ONCE, as_they_come
 from router_service.watch import Event, TooSlow, Watchers, summary_of
 from router_service.wire import reading, writing
 
 # A client without a deadline asks for a day and more; nothing here takes that long.
 LONGEST_DEADLINE = 60.0
-# Requests of a batch that are decided side by side.
-AT_ONCE = 16
 
 
 class RouterServicer(router_pb2_grpc.RouterServiceServicer):
@@ -55,20 +54,50 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
             results: list[pb.SelectModelsResult] = []
             for start in range(0, len(entries), AT_ONCE):
                 part = entries[start : start + AT_ONCE]
-                results += await asyncio.gather(*(self._result(entry, left) for entry in part))
+                answers = await asyncio.gather(*(self._result(entry, left) for entry in part))
+                results += [writing.write_result(answer) for answer in answers]
                 # Others have their turn between two parts.
                 await asyncio.sleep(0)
             return pb.SelectModelsResponse(results=results)
 
         return await answer("SelectModels", context, decide_all)
 
+    async def SelectModelStream(
+        self, request: pb.SelectModelStreamRequest, context: Context
+    ) -> AsyncIterator[pb.SelectModelStreamResponse]:
+        """Choose for many requests, and answer each as soon as it is decided."""
+        left = self._time_left(context)
+
+        async def read() -> Sequence[pb.SelectModelRequest]:
+            return reading.read_batch(request)
+
+        entries = await answer("SelectModelStream", context, read)
+        async for known in as_they_come([self._result(entry, left) for entry in entries]):
+            results = [writing.write_placed(position, result) for position, result in known]
+            yield pb.SelectModelStreamResponse(results=results)
+
     async def ReportOutcome(self, request: pb.ReportOutcomeRequest, context: Context) -> pb.ReportOutcomeResponse:
         """Keep how a reply fared."""
 
         async def keep() -> pb.ReportOutcomeResponse:
-            return pb.ReportOutcomeResponse(cost_usd=await self._reporting.take_in(reading.read_report(request)))
+            return await self._keep(request)
 
         return await answer("ReportOutcome", context, keep)
+
+    async def ReportOutcomes(self, request: pb.ReportOutcomesRequest, context: Context) -> pb.ReportOutcomesResponse:
+        """Keep how many replies fared; one that is refused does not harm the others."""
+
+        async def keep_all() -> pb.ReportOutcomesResponse:
+            results = []
+            for report in reading.read_reports(request):
+                try:
+                    results.append(pb.ReportOutcomesResult(kept=await self._keep(report)))
+                except RouterError as error:
+                    telemetry.refused("ReportOutcome", error.reason, 0)
+                    results.append(pb.ReportOutcomesResult(refusal=writing.write_refusal(error, code_of(error))))
+            return pb.ReportOutcomesResponse(results=results)
+
+        return await answer("ReportOutcomes", context, keep_all)
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
         """The catalogue."""
@@ -137,11 +166,17 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         telemetry.decided(decision, (time.monotonic() - started) * 1000)
         return decision
 
-    async def _result(self, request: pb.SelectModelRequest, time_left: float) -> pb.SelectModelsResult:
+    async def _keep(self, report: pb.ReportOutcomeRequest) -> pb.ReportOutcomeResponse:
+        return pb.ReportOutcomeResponse(cost_usd=await self._reporting.take_in(reading.read_report(report)))
+
+    async def _result(self, request: pb.SelectModelRequest, time_left: float) -> pb.SelectModelResponse | pb.Refusal:
+        """The answer to one request of a batch."""
+        started = time.monotonic()
         try:
-            return pb.SelectModelsResult(decision=writing.write_decision(await self._decide(request, time_left)))
+            return writing.write_decision(await self._decide(request, time_left))
         except RouterError as error:
-            return pb.SelectModelsResult(refusal=writing.write_refusal(error, code_of(error)))
+            telemetry.refused("SelectModel", error.reason, (time.monotonic() - started) * 1000)
+            return writing.write_refusal(error, code_of(error))
 
     def _time_left(self, context: Context) -> float:
         left = context.time_remaining()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from protos.router.v1 import router_pb2 as pb
 from router_service.catalog import MODEL_ID
@@ -105,12 +106,21 @@ def read_report(message: pb.ReportOutcomeRequest) -> Report:
     )
 
 
-def read_batch(message: pb.SelectModelsRequest) -> tuple[pb.SelectModelRequest, ...]:
+def read_batch(message: pb.SelectModelsRequest | pb.SelectModelStreamRequest) -> Sequence[pb.SelectModelRequest]:
     """The requests of a batch, each still to be read."""
-    if not 1 <= len(message.requests) <= MAX_BATCH:
-        text = f"holds {len(message.requests)} requests; give 1 to {MAX_BATCH}"
-        raise InvalidRequest([FieldViolation("requests", text)])
-    return tuple(message.requests)
+    _check_batch("requests", len(message.requests))
+    return message.requests
+
+
+def read_reports(message: pb.ReportOutcomesRequest) -> Sequence[pb.ReportOutcomeRequest]:
+    """The reports of a batch, each still to be read."""
+    _check_batch("reports", len(message.reports))
+    return message.reports
+
+
+def _check_batch(field: str, held: int) -> None:
+    if not 1 <= held <= MAX_BATCH:
+        raise InvalidRequest([FieldViolation(field, f"holds {held} {field}; give 1 to {MAX_BATCH}")])
 
 
 def read_list(message: pb.ListDecisionsRequest) -> tuple[Query, int]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from protos.router.v1 import router_pb2 as pb
 from router_service.catalog import Catalog, Model, Profile
-from router_service.domain import Decision, LearningTrace, PreviousReply, Ranked
-from router_service.errors import RouterError
+from router_service.domain import Decision, LearningTrace, PreviousReply, Ranked, Removed
+from router_service.errors import NoCandidate, RouterError
 from router_service.ledger.sums import total
 from router_service.records import Page, Report, Savings, Spending, Summary
 from router_service.wire.words import SOURCES, duration, outcome_number, purpose_number, timestamp
+
+# Removed candidates that a refusal tells of.
+MOST_REMOVED = 20
 
 
 def write_decision(decision: Decision) -> pb.SelectModelResponse:
@@ -46,7 +49,7 @@ def write_explanation(decision: Decision, reports: tuple[Report, ...]) -> pb.Exp
             prefix_tokens=needs.prefix_tokens,
         ),
         cost_quality_tradeoff=decision.cost_quality_tradeoff,
-        removed=[pb.RemovedCandidate(model=r.model, filter=r.filter, detail=r.detail) for r in decision.removed],
+        removed=[_write_removed(entry) for entry in decision.removed],
         not_diamond=None
         if asked is None
         else pb.NotDiamondTrace(
@@ -118,6 +121,10 @@ def _write_ranked(entry: Ranked) -> pb.RankedModel:
     )
 
 
+def _write_removed(entry: Removed) -> pb.RemovedCandidate:
+    return pb.RemovedCandidate(model=entry.model, filter=entry.filter, detail=entry.detail)
+
+
 def _write_previous(previous: PreviousReply) -> pb.PreviousReply | None:
     if previous == PreviousReply():
         return None
@@ -157,8 +164,28 @@ def write_report(report: Report) -> pb.ReportOutcomeRequest:
 
 
 def write_refusal(error: RouterError, code: int) -> pb.Refusal:
-    """What a request of a batch was refused with."""
-    return pb.Refusal(code=code, reason=error.reason, message=str(error)[:1000])
+    """What a request or a report of a batch was refused with."""
+    removed = error.most_telling(MOST_REMOVED) if isinstance(error, NoCandidate) else ()
+    return pb.Refusal(
+        code=code,
+        reason=error.reason,
+        message=str(error)[:1000],
+        removed=[_write_removed(entry) for entry in removed],
+    )
+
+
+def write_result(result: pb.SelectModelResponse | pb.Refusal) -> pb.SelectModelsResult:
+    """The answer to one request of a batch."""
+    if isinstance(result, pb.Refusal):
+        return pb.SelectModelsResult(refusal=result)
+    return pb.SelectModelsResult(decision=result)
+
+
+def write_placed(position: int, result: pb.SelectModelResponse | pb.Refusal) -> pb.SelectModelStreamResult:
+    """The answer to one request of a batch, with the request's place."""
+    if isinstance(result, pb.Refusal):
+        return pb.SelectModelStreamResult(position=position, refusal=result)
+    return pb.SelectModelStreamResult(position=position, decision=result)
 
 
 def write_summary(summary: Summary) -> pb.DecisionSummary:

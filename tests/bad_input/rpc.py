@@ -16,6 +16,7 @@ from tests.bad_input.footprint import peak_bytes
 from tests.bad_input.frames import SELECT, WATCH, Connection
 from tests.bad_input.house import DEADLINE_SECONDS, TOKEN, House
 
+REPORT = "/router.v1.RouterService/ReportOutcome"
 HEALTH = "/grpc.health.v1.Health/Check"
 REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 Metadata = Sequence[tuple[str, str | bytes]]
@@ -345,6 +346,25 @@ CASES = (
             SELECT + "s",
         ),
         answered("INVALID_ARGUMENT", check=_field("requests")),
+    ),
+    Case(
+        "G10",
+        "a stream of 10,000",
+        rpc(
+            pb.SelectModelStreamRequest(requests=[pb.SelectModelRequest(profile="auto")] * 10_000).SerializeToString(),
+            SELECT + "Stream",
+            streaming=True,
+        ),
+        answered("INVALID_ARGUMENT", check=_field("requests")),
+    ),
+    Case(
+        "G10",
+        "10,000 reports",
+        rpc(
+            pb.ReportOutcomesRequest(reports=[pb.ReportOutcomeRequest()] * 10_000).SerializeToString(),
+            REPORT + "s",
+        ),
+        answered("INVALID_ARGUMENT", check=_field("reports")),
     ),
     Case("G11", "64 MiB of zeros, packed", _a_bomb, TOO_MUCH, seconds=20),
     Case("G16", "reflection without a token", rpc(b"", REFLECTION, secure=True, streaming=True), UNAUTHENTICATED),

@@ -521,30 +521,122 @@ class SelectModelsResult(_message.Message):
 Global___SelectModelsResult: _TypeAlias = SelectModelsResult  # noqa: Y015
 
 @_typing.final
+class SelectModelStreamRequest(_message.Message):
+    """SelectModelStreamRequest holds the requests to decide."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___SelectModelRequest]:
+        """1 to 256 requests."""
+
+    def __init__(
+        self,
+        *,
+        requests: _abc.Iterable[Global___SelectModelRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SelectModelStreamRequest: _TypeAlias = SelectModelStreamRequest  # noqa: Y015
+
+@_typing.final
+class SelectModelStreamResponse(_message.Message):
+    """SelectModelStreamResponse holds the answers that have become known since the one before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SelectModelStreamResult]:
+        """At least one; in no order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___SelectModelStreamResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SelectModelStreamResponse: _TypeAlias = SelectModelStreamResponse  # noqa: Y015
+
+@_typing.final
+class SelectModelStreamResult(_message.Message):
+    """SelectModelStreamResult is the answer to one request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """The request's place in SelectModelStreamRequest, from 0."""
+    @_builtins.property
+    def decision(self) -> Global___SelectModelResponse:
+        """The decision."""
+
+    @_builtins.property
+    def refusal(self) -> Global___Refusal:
+        """Why there is none."""
+
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        decision: Global___SelectModelResponse | None = ...,
+        refusal: Global___Refusal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "refusal", b"refusal", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "position", b"position", "refusal", b"refusal", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["decision", "refusal"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___SelectModelStreamResult: _TypeAlias = SelectModelStreamResult  # noqa: Y015
+
+@_typing.final
 class Refusal(_message.Message):
-    """Refusal is what SelectModel would have failed with."""
+    """Refusal is what the call for one request, or one report, alone would have failed with."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CODE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """The gRPC status code, such as 9 for FAILED_PRECONDITION."""
     reason: _builtins.str
     """The ErrorInfo reason, such as `NO_CANDIDATE`."""
     message: _builtins.str
     """The sentence."""
+    @_builtins.property
+    def removed(self) -> _containers.RepeatedCompositeFieldContainer[Global___RemovedCandidate]:
+        """With FAILED_PRECONDITION the candidates that a filter removed, at most 20; those that the caller cannot reach are the first
+        to be left out.
+        """
+
     def __init__(
         self,
         *,
         code: _builtins.int = ...,
         reason: _builtins.str = ...,
         message: _builtins.str = ...,
+        removed: _abc.Iterable[Global___RemovedCandidate] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "reason", b"reason", "removed", b"removed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -784,6 +876,86 @@ class ReportOutcomeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_usd) -> _WhichOneofReturnType__cost_usd | None: ...
 
 Global___ReportOutcomeResponse: _TypeAlias = ReportOutcomeResponse  # noqa: Y015
+
+@_typing.final
+class ReportOutcomesRequest(_message.Message):
+    """ReportOutcomesRequest holds the reports to keep."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPORTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def reports(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportOutcomeRequest]:
+        """1 to 256 reports, in the order in which they came about."""
+
+    def __init__(
+        self,
+        *,
+        reports: _abc.Iterable[Global___ReportOutcomeRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reports", b"reports"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportOutcomesRequest: _TypeAlias = ReportOutcomesRequest  # noqa: Y015
+
+@_typing.final
+class ReportOutcomesResponse(_message.Message):
+    """ReportOutcomesResponse holds the answers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportOutcomesResult]:
+        """One for each report, in its place."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___ReportOutcomesResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportOutcomesResponse: _TypeAlias = ReportOutcomesResponse  # noqa: Y015
+
+@_typing.final
+class ReportOutcomesResult(_message.Message):
+    """ReportOutcomesResult is the answer to one report of many."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEPT_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def kept(self) -> Global___ReportOutcomeResponse:
+        """It was kept."""
+
+    @_builtins.property
+    def refusal(self) -> Global___Refusal:
+        """Why it was not."""
+
+    def __init__(
+        self,
+        *,
+        kept: Global___ReportOutcomeResponse | None = ...,
+        refusal: Global___Refusal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kept", b"kept", "refusal", b"refusal", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kept", b"kept", "refusal", b"refusal", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["kept", "refusal"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___ReportOutcomesResult: _TypeAlias = ReportOutcomesResult  # noqa: Y015
 
 @_typing.final
 class ListModelsRequest(_message.Message):

@@ -45,10 +45,20 @@ class RouterServiceStub:
                 request_serializer=protos_dot_router_dot_v1_dot_router__pb2.SelectModelsRequest.SerializeToString,
                 response_deserializer=protos_dot_router_dot_v1_dot_router__pb2.SelectModelsResponse.FromString,
                 _registered_method=True)
+        self.SelectModelStream = channel.unary_stream(
+                '/router.v1.RouterService/SelectModelStream',
+                request_serializer=protos_dot_router_dot_v1_dot_router__pb2.SelectModelStreamRequest.SerializeToString,
+                response_deserializer=protos_dot_router_dot_v1_dot_router__pb2.SelectModelStreamResponse.FromString,
+                _registered_method=True)
         self.ReportOutcome = channel.unary_unary(
                 '/router.v1.RouterService/ReportOutcome',
                 request_serializer=protos_dot_router_dot_v1_dot_router__pb2.ReportOutcomeRequest.SerializeToString,
                 response_deserializer=protos_dot_router_dot_v1_dot_router__pb2.ReportOutcomeResponse.FromString,
+                _registered_method=True)
+        self.ReportOutcomes = channel.unary_unary(
+                '/router.v1.RouterService/ReportOutcomes',
+                request_serializer=protos_dot_router_dot_v1_dot_router__pb2.ReportOutcomesRequest.SerializeToString,
+                response_deserializer=protos_dot_router_dot_v1_dot_router__pb2.ReportOutcomesResponse.FromString,
                 _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/router.v1.RouterService/ListModels',
@@ -115,10 +125,30 @@ class RouterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SelectModelStream(self, request, context):
+        """SelectModelStream chooses for many requests in one call as SelectModels does, and sends each answer as soon as it is there:
+        a request that Not Diamond is asked about keeps no other waiting. The stream ends when all are answered.
+
+        INVALID_ARGUMENT: no request, or more than 256.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReportOutcome(self, request, context):
         """ReportOutcome tells how a reply fared. Repeating a report changes nothing.
 
         NOT_FOUND: no such decision, or it is no longer kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportOutcomes(self, request, context):
+        """ReportOutcomes takes many reports in one call, which costs a fraction of as many calls. Each is kept as ReportOutcome would,
+        in their order, and answered in its place: with what it cost, or with what ReportOutcome would have refused it with.
+
+        INVALID_ARGUMENT: no report, or more than 256.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -192,10 +222,20 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     request_deserializer=protos_dot_router_dot_v1_dot_router__pb2.SelectModelsRequest.FromString,
                     response_serializer=protos_dot_router_dot_v1_dot_router__pb2.SelectModelsResponse.SerializeToString,
             ),
+            'SelectModelStream': grpc.unary_stream_rpc_method_handler(
+                    servicer.SelectModelStream,
+                    request_deserializer=protos_dot_router_dot_v1_dot_router__pb2.SelectModelStreamRequest.FromString,
+                    response_serializer=protos_dot_router_dot_v1_dot_router__pb2.SelectModelStreamResponse.SerializeToString,
+            ),
             'ReportOutcome': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportOutcome,
                     request_deserializer=protos_dot_router_dot_v1_dot_router__pb2.ReportOutcomeRequest.FromString,
                     response_serializer=protos_dot_router_dot_v1_dot_router__pb2.ReportOutcomeResponse.SerializeToString,
+            ),
+            'ReportOutcomes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportOutcomes,
+                    request_deserializer=protos_dot_router_dot_v1_dot_router__pb2.ReportOutcomesRequest.FromString,
+                    response_serializer=protos_dot_router_dot_v1_dot_router__pb2.ReportOutcomesResponse.SerializeToString,
             ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
@@ -299,6 +339,33 @@ class RouterService:
             _registered_method=True)
 
     @staticmethod
+    def SelectModelStream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/router.v1.RouterService/SelectModelStream',
+            protos_dot_router_dot_v1_dot_router__pb2.SelectModelStreamRequest.SerializeToString,
+            protos_dot_router_dot_v1_dot_router__pb2.SelectModelStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ReportOutcome(request,
             target,
             options=(),
@@ -315,6 +382,33 @@ class RouterService:
             '/router.v1.RouterService/ReportOutcome',
             protos_dot_router_dot_v1_dot_router__pb2.ReportOutcomeRequest.SerializeToString,
             protos_dot_router_dot_v1_dot_router__pb2.ReportOutcomeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportOutcomes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/router.v1.RouterService/ReportOutcomes',
+            protos_dot_router_dot_v1_dot_router__pb2.ReportOutcomesRequest.SerializeToString,
+            protos_dot_router_dot_v1_dot_router__pb2.ReportOutcomesResponse.FromString,
             options,
             channel_credentials,
             insecure,

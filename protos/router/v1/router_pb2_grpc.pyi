@@ -57,10 +57,22 @@ class RouterServiceStub:
 
     INVALID_ARGUMENT: no request, or more than 256.
     """
+    SelectModelStream: _grpc.UnaryStreamMultiCallable[_router_pb2.SelectModelStreamRequest, _router_pb2.SelectModelStreamResponse]
+    """SelectModelStream chooses for many requests in one call as SelectModels does, and sends each answer as soon as it is there:
+    a request that Not Diamond is asked about keeps no other waiting. The stream ends when all are answered.
+
+    INVALID_ARGUMENT: no request, or more than 256.
+    """
     ReportOutcome: _grpc.UnaryUnaryMultiCallable[_router_pb2.ReportOutcomeRequest, _router_pb2.ReportOutcomeResponse]
     """ReportOutcome tells how a reply fared. Repeating a report changes nothing.
 
     NOT_FOUND: no such decision, or it is no longer kept.
+    """
+    ReportOutcomes: _grpc.UnaryUnaryMultiCallable[_router_pb2.ReportOutcomesRequest, _router_pb2.ReportOutcomesResponse]
+    """ReportOutcomes takes many reports in one call, which costs a fraction of as many calls. Each is kept as ReportOutcome would,
+    in their order, and answered in its place: with what it cost, or with what ReportOutcome would have refused it with.
+
+    INVALID_ARGUMENT: no report, or more than 256.
     """
     ListModels: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListModelsRequest, _router_pb2.ListModelsResponse]
     """ListModels returns the catalogue: every model that may be selected, with its limits and prices."""
@@ -106,10 +118,22 @@ class RouterServiceAsyncStub(RouterServiceStub):
 
     INVALID_ARGUMENT: no request, or more than 256.
     """
+    SelectModelStream: _aio.UnaryStreamMultiCallable[_router_pb2.SelectModelStreamRequest, _router_pb2.SelectModelStreamResponse]  # type: ignore[assignment]
+    """SelectModelStream chooses for many requests in one call as SelectModels does, and sends each answer as soon as it is there:
+    a request that Not Diamond is asked about keeps no other waiting. The stream ends when all are answered.
+
+    INVALID_ARGUMENT: no request, or more than 256.
+    """
     ReportOutcome: _aio.UnaryUnaryMultiCallable[_router_pb2.ReportOutcomeRequest, _router_pb2.ReportOutcomeResponse]  # type: ignore[assignment]
     """ReportOutcome tells how a reply fared. Repeating a report changes nothing.
 
     NOT_FOUND: no such decision, or it is no longer kept.
+    """
+    ReportOutcomes: _aio.UnaryUnaryMultiCallable[_router_pb2.ReportOutcomesRequest, _router_pb2.ReportOutcomesResponse]  # type: ignore[assignment]
+    """ReportOutcomes takes many reports in one call, which costs a fraction of as many calls. Each is kept as ReportOutcome would,
+    in their order, and answered in its place: with what it cost, or with what ReportOutcome would have refused it with.
+
+    INVALID_ARGUMENT: no report, or more than 256.
     """
     ListModels: _aio.UnaryUnaryMultiCallable[_router_pb2.ListModelsRequest, _router_pb2.ListModelsResponse]  # type: ignore[assignment]
     """ListModels returns the catalogue: every model that may be selected, with its limits and prices."""
@@ -166,6 +190,18 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def SelectModelStream(
+        self,
+        request: _router_pb2.SelectModelStreamRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_router_pb2.SelectModelStreamResponse], _abc.AsyncIterator[_router_pb2.SelectModelStreamResponse]]:
+        """SelectModelStream chooses for many requests in one call as SelectModels does, and sends each answer as soon as it is there:
+        a request that Not Diamond is asked about keeps no other waiting. The stream ends when all are answered.
+
+        INVALID_ARGUMENT: no request, or more than 256.
+        """
+
+    @_abc_1.abstractmethod
     def ReportOutcome(
         self,
         request: _router_pb2.ReportOutcomeRequest,
@@ -174,6 +210,18 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         """ReportOutcome tells how a reply fared. Repeating a report changes nothing.
 
         NOT_FOUND: no such decision, or it is no longer kept.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportOutcomes(
+        self,
+        request: _router_pb2.ReportOutcomesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.ReportOutcomesResponse, _abc.Awaitable[_router_pb2.ReportOutcomesResponse]]:
+        """ReportOutcomes takes many reports in one call, which costs a fraction of as many calls. Each is kept as ReportOutcome would,
+        in their order, and answered in its place: with what it cost, or with what ReportOutcome would have refused it with.
+
+        INVALID_ARGUMENT: no report, or more than 256.
         """
 
     @_abc_1.abstractmethod
