@@ -84,6 +84,7 @@ class _House:
             config.default_order,
             settings.routing_characters,
             emitter.translates,
+            time.monotonic,
         )
         circuits = Circuits(time.monotonic, settings.circuit_failures, settings.retry_share)
         self._news = _circuit_news(redis, circuits)

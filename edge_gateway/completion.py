@@ -191,6 +191,8 @@ class Completion:
         if asked.recognised is not None:
             verdicts = self._conversations.decided(asked.recognised, decision.id, decision.made_by_router)
             self._outcomes.fared(verdicts)
+        if decision.lease:
+            self._outcomes.leased(decision, question)
         call.headers |= {
             "x-router-decision-id": header_value(decision.id),
             "x-router-model": header_value(decision.ranking[0]),

@@ -23,7 +23,8 @@ class PreviousReply:
 class Question:
     """What the router is told of a request; exactly one of profile and model is set.
 
-    `tenant`: whose request it is, `caller`: who asks within it, empty where nobody says.
+    `resent`: the client sends it once more. `tenant`: whose request it is, `caller`: who asks within it, empty where nobody
+    says.
     """
 
     purpose: str
@@ -39,6 +40,7 @@ class Question:
     previous: PreviousReply = PreviousReply()
     prefix_tokens: int = 0
     continuation: bool = False
+    resent: bool = False
     profile: str = ""
     model: str = ""
     tenant: str = ""
@@ -50,7 +52,8 @@ class Question:
 class Decision:
     """What the router decided, or what stands in for it; the ranking starts with the chosen model.
 
-    `note`: the user is to be told of the choice.
+    `note`: the user is to be told of the choice. `lease_seconds`: for how long the conversation may stay on the model without
+    asking, 0 for not at all; `lease`: the decision by whose lease this one was made here, empty where the router made it.
     """
 
     id: str
@@ -59,6 +62,8 @@ class Decision:
     source: str
     reason: str
     note: bool = False
+    lease_seconds: float = 0.0
+    lease: str = ""
 
 
 @dataclass(frozen=True, slots=True)

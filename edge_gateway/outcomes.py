@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from edge_gateway import telemetry
 from edge_gateway.cache import Answers, Kept
 from edge_gateway.call import Call, header_value
 from edge_gateway.conversations import Verdict
-from edge_gateway.decisions import Decision
+from edge_gateway.decisions import Decision, Question
 from edge_gateway.event_stream import Usage
 from edge_gateway.feedback import Feedback
 from edge_gateway.router_client import ABSENT, RouterClient, RouterUnavailable
@@ -106,6 +107,11 @@ class Outcomes:
             ms=round(call.elapsed() * 1000),
         )
 
+    def leased(self, decision: Decision, question: Question) -> None:
+        """Tell the router what was decided here by its lease; what is reported of the decision waits for it."""
+        told = self._persist(decision.id, lambda: self._router.tell_leased(decision, question, time.time()))
+        self._start("router", decision.id, told, must=True)
+
     def release(self, settle: Settle | None) -> None:
         """A request that was let in has been refused before it cost anything."""
         if settle is not None:
@@ -169,18 +175,28 @@ class Outcomes:
         adaptations: tuple[str, ...] = (),
         settle: Callable[[float | None], Awaitable[None]] | None = None,
     ) -> None:
-        for pause in (*PAUSES, None):
-            closing = self._closing.is_set()
-            problem, cost = "", None
+        async def report() -> None:
+            nonlocal settle
+            cost = None
             try:
                 cost = await self._router.report(decision_id, served, outcome, usage, seconds, adaptations)
+            finally:
+                if settle is not None:
+                    # Whoever waits for room waits for this; a router that is away may take long to say.
+                    settling, settle = settle, None
+                    await settling(cost)
+
+        await self._persist(decision_id, report)
+
+    async def _persist(self, decision_id: str, tell: Callable[[], Awaitable[None]]) -> None:
+        """Tell the router, again and again while it is not there to hear."""
+        for pause in (*PAUSES, None):
+            closing = self._closing.is_set()
+            try:
+                await tell()
             except RouterUnavailable as error:
                 problem = str(error)
-            if settle is not None:
-                # Whoever waits for room waits for this; a router that is away may take long to say.
-                await settle(cost)
-                settle = None
-            if not problem:
+            else:
                 return
             if pause is None or closing or problem not in ABSENT:
                 telemetry.problem("report_failed", decision_id=decision_id, status=problem)

@@ -123,6 +123,10 @@ class RouterCalls:
         """Have a report kept, in one call with others; CallFailed or Unreadable where it is not."""
         return self._reports.ask(request)
 
+    def tell_leased(self, leased: pb.LeasedDecision) -> asyncio.Future[pb.ReportOutcomeResponse]:
+        """Have a leased decision kept, in one call with reports; CallFailed or Unreadable where it is not."""
+        return self._reports.ask(leased)
+
     async def list_models(self) -> pb.ListModelsResponse:
         """The router's catalogue; CallFailed or Unreadable where it does not come."""
         return await self._call(self._stub.ListModels, pb.ListModelsRequest())
@@ -156,21 +160,29 @@ class RouterCalls:
             yield position, _known(each)
 
     async def _report_many(
-        self, reports: Sequence[pb.ReportOutcomeRequest]
+        self, told: Sequence[pb.ReportOutcomeRequest | pb.LeasedDecision]
     ) -> AsyncIterator[tuple[int, pb.ReportOutcomeResponse | Exception]]:
-        if len(reports) > 1 and not self._alone():
-            asked = pb.ReportOutcomesRequest(reports=reports)
+        reports = [(place, entry) for place, entry in enumerate(told) if isinstance(entry, pb.ReportOutcomeRequest)]
+        leased = [(place, entry) for place, entry in enumerate(told) if isinstance(entry, pb.LeasedDecision)]
+        if leased or (len(reports) > 1 and not self._alone()):
+            asked = pb.ReportOutcomesRequest(
+                reports=[entry for _, entry in reports], leased=[entry for _, entry in leased]
+            )
             try:
                 answer = await self._stub.ReportOutcomes(asked, timeout=self._deadline, metadata=self._metadata)
             except grpc.aio.AioRpcError as error:
                 self._note(error)
             else:
-                for position, result in enumerate(_readable(answer).results):
-                    yield position, _refused(result.refusal) if result.HasField("refusal") else result.kept
+                results = _readable(answer)
+                for (place, _), result in [
+                    *zip(leased, results.leased, strict=False),
+                    *zip(reports, results.results, strict=False),
+                ]:
+                    yield place, _refused(result.refusal) if result.HasField("refusal") else result.kept
                 return
-        calls = (self._call(self._stub.ReportOutcome, report) for report in reports)
-        for position, each in enumerate(await asyncio.gather(*calls, return_exceptions=True)):
-            yield position, _known(each)
+        calls = (self._call(self._stub.ReportOutcome, report) for _, report in reports)
+        for (place, _), each in zip(reports, await asyncio.gather(*calls, return_exceptions=True), strict=True):
+            yield place, _known(each)
 
     def _alone(self) -> bool:
         """Whether the router was found not to take many at once, a moment ago."""

@@ -114,6 +114,10 @@ class RouterClient:
         answer = await _heard(self._calls.report(request))
         return answer.cost_usd if answer.HasField("cost_usd") else None
 
+    async def tell_leased(self, decision: Decision, question: Question, made_at: float) -> None:
+        """Tell what was decided here under a lease; `made_at`: seconds since the epoch."""
+        await _heard(self._calls.tell_leased(router_wire.write_leased(decision, question, made_at)))
+
     async def spending(self, since: float) -> Mapping[str, float]:
         """What each key's replies have cost, US dollars, since then (seconds since the epoch)."""
         request = pb.GetSpendingRequest()

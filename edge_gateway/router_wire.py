@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import grpc
@@ -34,7 +35,8 @@ def read_decision(answer: pb.SelectModelResponse) -> Decision:
     ranking = tuple(dict.fromkeys([answer.model, *(entry.model for entry in answer.ranking)]))
     # A newer router may know sources that this edge does not.
     source = _SOURCES.get(answer.source, "unspecified")
-    return Decision(answer.decision_id, True, ranking, source, answer.reason, note=answer.note)
+    lease = answer.lease.seconds + answer.lease.nanos / 1e9
+    return Decision(answer.decision_id, True, ranking, source, answer.reason, answer.note, lease)
 
 
 def read_offer(profiles: pb.ListProfilesResponse, models: pb.ListModelsResponse) -> Offer:
@@ -66,6 +68,15 @@ def write_report(
         time_to_first_byte=_duration(seconds[1]) if seconds else None,
         adaptations=adaptations,
     )
+
+
+def write_leased(decision: Decision, question: Question, made_at: float) -> pb.LeasedDecision:
+    """A decision made here under a lease; `made_at`: seconds since the epoch. The texts stay here."""
+    leased = pb.LeasedDecision(
+        decision_id=decision.id, lease=decision.lease, request=write_question(replace(question, turns=()))
+    )
+    leased.time.FromNanoseconds(int(made_at * 1e9))
+    return leased
 
 
 def refusal(

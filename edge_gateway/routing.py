@@ -14,6 +14,7 @@ from edge_gateway.chat_request import CHARACTERS_PER_TOKEN, ChatRequest
 from edge_gateway.conversations import Recognised
 from edge_gateway.decisions import Decision, PreviousReply, Question
 from edge_gateway.forms import CHAT, Form
+from edge_gateway.leases import Leases
 from edge_gateway.providers import ProviderEntry, Providers, missing_key_hint, provider_of
 from edge_gateway.router_client import RouterClient, RouterUnavailable
 
@@ -40,10 +41,11 @@ class Routing:
         default_order: Mapping[str, tuple[str, ...]],
         routing_characters: int,
         translates: Callable[[str], bool],
+        clock: Callable[[], float],
     ) -> None:
         """`entries`: all configured providers, reachable or not; `routing_characters`: how much text the router sees.
 
-        `translates`: whether Portkey translates a form for every provider.
+        `translates`: whether Portkey translates a form for every provider; `clock`: seconds, for leases.
         """
         self._router = router
         self._providers = providers
@@ -51,6 +53,8 @@ class Routing:
         self._default_order = default_order
         self._routing_characters = routing_characters
         self._translates = translates
+        self._clock = clock
+        self._leases = Leases()
 
     def profiles(self) -> list[str]:
         """The profiles a client may ask for, as far as they are known here."""
@@ -106,6 +110,7 @@ class Routing:
             "conversation_id": recognised.conversation_id,
             "previous": PreviousReply(previous.outcome, previous.model, previous.decision_id, previous.failures),
             "prefix_tokens": min(int(previous.prefix_characters / CHARACTERS_PER_TOKEN), request.input_tokens),
+            "resent": recognised.retry,
             "metadata": _metadata(understanding, recognised),
         }
 
@@ -141,7 +146,10 @@ class Routing:
         return whole if able else speakers
 
     async def decide(self, question: Question) -> Decision:
-        """The router's decision; when it gives none, the default order, said as such."""
+        """The router's decision, or what its lease allows; when it gives none, the default order, said as such."""
+        leased = self._leases.decide(question, self._router.offer, self._clock())
+        if leased is not None:
+            return leased
         try:
             decision = await self._router.select(question)
         except RouterUnavailable as error:
@@ -149,7 +157,9 @@ class Routing:
         usable = self._reachable(decision.ranking, question)
         if usable[:1] != decision.ranking[:1]:
             return self._default(question, f"it chose {decision.ranking[0]}, which cannot be reached")
-        return replace(decision, ranking=usable)
+        decision = replace(decision, ranking=usable)
+        self._leases.keep(question, decision, self._clock())
+        return decision
 
     def _default(self, question: Question, problem: str) -> Decision:
         telemetry.problem("router_unavailable", problem=problem)

@@ -121,6 +121,8 @@ class Profile(_Entry):
     preference_id: str = ""
     privacy: Literal["full", "clipped", "features_only"] = "clipped"
     pin_idle_seconds: Seconds = 300
+    # Seconds for which a caller may keep a conversation on its model by itself, while its prompt cache is warm; 0: never.
+    lease_seconds: Seconds = 30
     baseline: str = ""
     shadow: str = ""
     trial: Trial | None = None

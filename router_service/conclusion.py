@@ -69,6 +69,13 @@ def conclude(case: Case, tradeoff: int, consultation: Consultation | None) -> Co
     return Conclusion(ranking, source, _afresh(case, ranking[0].model) + reason, case.pin)
 
 
+def stay(ranking: tuple[Ranked, ...], model: str, reason: str) -> Conclusion:
+    """That a conversation stays on a model, whether that is still ranked or not."""
+    if model not in {entry.model for entry in ranking}:
+        ranking = (Ranked(model, "no longer a candidate"), *ranking)
+    return Conclusion(_first(ranking, model), Source.PINNED, f"{model}: {reason}", PinTrace(model, True, reason))
+
+
 def _answer(case: Case, failed: Failed) -> Conclusion | None:
     """What a failed reply leads to; None when the model it came from is no candidate."""
     pin = case.pin

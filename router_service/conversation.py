@@ -140,6 +140,16 @@ def follow(pin: Pin | None, failed: Failed | None, decision: Decision) -> Pin | 
     return after
 
 
+def lease(request: Request, after: Pin | None, seconds: float) -> float:
+    """For how long the caller may keep the conversation on its model by itself, 0 for not at all; `after`: its pin from now on.
+
+    While something has failed, what comes next is decided here.
+    """
+    if after is None or not is_pinned(request) or request.purpose in ASIDE or request.continuation:
+        return 0.0
+    return 0.0 if after.failures or after.owed else seconds
+
+
 def identity(request: Request) -> str:
     """What tells a repeated request from the conversation's next; empty when nothing could."""
     previous = request.previous_reply

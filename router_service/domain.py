@@ -196,3 +196,14 @@ class Decision:
     cheapest_model: str = ""
     learning: LearningTrace | None = None
     note: bool = False
+    lease_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A decision that a caller has made under a lease: its id, the decision that came with the lease, and its time."""
+
+    decision_id: str
+    lease: str
+    time: float
+    request: Request

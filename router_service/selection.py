@@ -10,10 +10,10 @@ from typing import Protocol
 
 from router_service import clipping, economics, local_policy, policy
 from router_service.candidates import Shortlist, shortlist
-from router_service.catalog import Catalog, Model
-from router_service.conclusion import Case, Conclusion, conclude, settle
-from router_service.conversation import Pin, failed_reply, follow, hear, is_pinned, judge
-from router_service.domain import Consultation, Decision, Message, PinTrace, Ranked, Request, ShadowTrace
+from router_service.catalog import Catalog, Model, Profile
+from router_service.conclusion import Case, Conclusion, conclude, settle, stay
+from router_service.conversation import Pin, failed_reply, follow, hear, is_pinned, judge, lease
+from router_service.domain import Consultation, Decision, Leased, Message, PinTrace, Ranked, Request, ShadowTrace
 from router_service.errors import NoCandidate
 from router_service.escalation import Failed, facts_of
 from router_service.learning import Learning, trace_of, verdict_of
@@ -25,6 +25,8 @@ from router_service.records import Report
 
 # Seconds of the caller's deadline kept back for the way home.
 MARGIN = 0.05
+# Why a caller may keep a conversation on its model by itself.
+LEASED = "the conversation stays on its model while the prompt cache is warm, by the lease of {lease}"
 # Characters of a message that are read for a consultation.
 LONGEST_READ = 50_000
 
@@ -102,10 +104,30 @@ class Selection:
             consultation = await self._consult(request, bench, time_left)
             conclusion = conclude(case, applied.tradeoff, consultation)
         decision = self._decision(bench, conclusion, consultation, case.distrust)
-        memory = max(applied.profile.memory_seconds, applied.profile.pin_idle_seconds)
-        await self._pins.keep(request, follow(pin, case.failed, decision), memory)
-        await self._pins.owe(request, memory)
+        after = follow(pin, case.failed, decision)
+        await self._remember(request, after, applied.profile)
+        return replace(decision, lease_seconds=lease(request, after, _lease_of(applied.profile)))
+
+    async def honour(self, leased: Leased, granted: Decision) -> Decision:
+        """What a caller has decided under the lease that came with `granted`, as it would have been decided here."""
+        request, catalog, model = leased.request, self.catalog, granted.model
+        applied = policy.policy_for(request, catalog)
+        found = await self._pins.find(request)
+        pin = hear(found, request) if found else None
+        try:
+            bench = self._bench(request, applied, pin, catalog)
+        except NoCandidate:
+            # The configuration has changed meanwhile; the reply is from that model all the same.
+            bench = _Bench(request, applied, catalog, Shortlist((), ()), granted.ranking)
+        decision = self._decision(bench, stay(bench.ranking, model, LEASED.format(lease=granted.id)), None, "")
+        decision = replace(decision, id=leased.decision_id, time=leased.time)
+        await self._remember(request, follow(pin, None, decision), applied.profile)
         return decision
+
+    async def _remember(self, request: Request, after: Pin | None, profile: Profile) -> None:
+        seconds = max(profile.memory_seconds, profile.pin_idle_seconds)
+        await self._pins.keep(request, after, seconds)
+        await self._pins.owe(request, seconds)
 
     def learn(self, decision: Decision, report: Report) -> None:
         """Take a report into account: the verdict, the reply's length, its provider's health, the adviser's feedback."""
@@ -227,3 +249,7 @@ class Selection:
         except NoCandidate:
             return ShadowTrace(profile.name, "")
         return ShadowTrace(profile.name, best.model, best.expected_cost_usd)
+
+
+def _lease_of(profile: Profile) -> float:
+    return min(profile.lease_seconds, profile.pin_idle_seconds)

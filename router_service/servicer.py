@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 
 import grpc
 
@@ -13,6 +13,7 @@ from protos.router.v1 import router_pb2_grpc
 from router_service import telemetry
 from router_service.domain import Decision
 from router_service.errors import RouterError
+from router_service.leases import Leases
 from router_service.ledger import Ledger
 from router_service.records import Summary
 from router_service.refusals import Context, answer, code_of
@@ -35,6 +36,7 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         self._ledger = ledger
         self._watchers = watchers
         self._reporting = Reporting(selection, ledger, watchers)
+        self._leases = Leases(selection, ledger, watchers)
         self._default_deadline = default_deadline
 
     async def SelectModel(self, request: pb.SelectModelRequest, context: Context) -> pb.SelectModelResponse:
@@ -88,14 +90,10 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         """Keep how many replies fared; one that is refused does not harm the others."""
 
         async def keep_all() -> pb.ReportOutcomesResponse:
-            results = []
-            for report in reading.read_reports(request):
-                try:
-                    results.append(pb.ReportOutcomesResult(kept=await self._keep(report)))
-                except RouterError as error:
-                    telemetry.refused("ReportOutcome", error.reason, 0)
-                    results.append(pb.ReportOutcomesResult(refusal=writing.write_refusal(error, code_of(error))))
-            return pb.ReportOutcomesResponse(results=results)
+            reading.check_reports(request)
+            leased = [await _taken(self._take_in(decision)) for decision in request.leased]
+            results = [await _taken(self._keep(report)) for report in request.reports]
+            return pb.ReportOutcomesResponse(results=results, leased=leased)
 
         return await answer("ReportOutcomes", context, keep_all)
 
@@ -166,6 +164,10 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         telemetry.decided(decision, (time.monotonic() - started) * 1000)
         return decision
 
+    async def _take_in(self, leased: pb.LeasedDecision) -> pb.ReportOutcomeResponse:
+        await self._leases.take_in(reading.read_leased(leased))
+        return pb.ReportOutcomeResponse()
+
     async def _keep(self, report: pb.ReportOutcomeRequest) -> pb.ReportOutcomeResponse:
         return pb.ReportOutcomeResponse(cost_usd=await self._reporting.take_in(reading.read_report(report)))
 
@@ -181,6 +183,15 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
     def _time_left(self, context: Context) -> float:
         left = context.time_remaining()
         return self._default_deadline if left is None or left > LONGEST_DEADLINE else left
+
+
+async def _taken(work: Awaitable[pb.ReportOutcomeResponse]) -> pb.ReportOutcomesResult:
+    """What came of one entry of a batch."""
+    try:
+        return pb.ReportOutcomesResult(kept=await work)
+    except RouterError as error:
+        telemetry.refused("ReportOutcome", error.reason, 0)
+        return pb.ReportOutcomesResult(refusal=writing.write_refusal(error, code_of(error)))
 
 
 def _wanted(event: Event, request: pb.WatchDecisionsRequest) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from protos.router.v1 import router_pb2 as pb
 from router_service.catalog import MODEL_ID
-from router_service.domain import Message, Outcome, PreviousReply, Purpose, Request, Requirements
+from router_service.domain import Leased, Message, Outcome, PreviousReply, Purpose, Request, Requirements
 from router_service.errors import FieldViolation, InvalidRequest
 from router_service.records import Query, Report
 from router_service.wire.words import OUTCOMES, PURPOSES, seconds
@@ -34,6 +34,7 @@ ROLES = frozenset({"system", "user", "assistant", "tool"})
 MAX_BATCH = 256
 MAX_PAGE, DEFAULT_PAGE = 1000, 100
 MAX_ADAPTATIONS = 16
+DECISION_ID = re.compile(r"dec_[0-9a-f]{32}")
 ADAPTATION = re.compile(r"[a-z0-9_]{1,64}")
 
 
@@ -112,10 +113,19 @@ def read_batch(message: pb.SelectModelsRequest | pb.SelectModelStreamRequest) ->
     return message.requests
 
 
-def read_reports(message: pb.ReportOutcomesRequest) -> Sequence[pb.ReportOutcomeRequest]:
-    """The reports of a batch, each still to be read."""
-    _check_batch("reports", len(message.reports))
-    return message.reports
+def check_reports(message: pb.ReportOutcomesRequest) -> None:
+    """InvalidRequest when a batch holds no entry or too many; each is still to be read."""
+    _check_batch("reports", len(message.reports) + len(message.leased))
+
+
+def read_leased(message: pb.LeasedDecision) -> Leased:
+    """A checked leased decision; InvalidRequest names every field that breaks a rule."""
+    if not DECISION_ID.fullmatch(message.decision_id):
+        text = "is required: dec_ and 32 hexadecimal digits, of the caller's own making"
+        raise InvalidRequest([FieldViolation("decision_id", text)])
+    if not message.lease or not message.HasField("time"):
+        raise InvalidRequest([FieldViolation("lease", "and time are required")])
+    return Leased(message.decision_id, message.lease, seconds(message.time), read_request(message.request))
 
 
 def _check_batch(field: str, held: int) -> None:

@@ -27,6 +27,7 @@ def write_decision(decision: Decision) -> pb.SelectModelResponse:
         baseline_model=decision.baseline_model,
         baseline_cost_usd=decision.baseline_cost_usd,
         note=decision.note,
+        lease=duration(decision.lease_seconds),
     )
 
 

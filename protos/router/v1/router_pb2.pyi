@@ -733,6 +733,7 @@ class SelectModelResponse(_message.Message):
     BASELINE_MODEL_FIELD_NUMBER: _builtins.int
     BASELINE_COST_USD_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    LEASE_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """Names the decision in ReportOutcome and ExplainDecision."""
     model: _builtins.str
@@ -759,6 +760,13 @@ class SelectModelResponse(_message.Message):
     def valid_for(self) -> _duration_pb2.Duration:
         """How long the decision may be used again for the same conversation; not set when it may not."""
 
+    @_builtins.property
+    def lease(self) -> _duration_pb2.Duration:
+        """For how long the caller may keep the conversation on this model by itself, without asking; not set when it has to ask.
+        It asks all the same after a failed reply, for another purpose or profile, for more than the request of this decision
+        needed, for a continuation, and for a request that is sent again. What it decides so it tells with ReportOutcomes.
+        """
+
     def __init__(
         self,
         *,
@@ -772,10 +780,11 @@ class SelectModelResponse(_message.Message):
         baseline_model: _builtins.str = ...,
         baseline_cost_usd: _builtins.float | None = ...,
         note: _builtins.bool = ...,
+        lease: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "valid_for", b"valid_for"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "lease", b"lease", "valid_for", b"valid_for"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "baseline_model", b"baseline_model", "decision_id", b"decision_id", "model", b"model", "not_diamond_session_id", b"not_diamond_session_id", "note", b"note", "ranking", b"ranking", "reason", b"reason", "source", b"source", "valid_for", b"valid_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "baseline_model", b"baseline_model", "decision_id", b"decision_id", "lease", b"lease", "model", b"model", "not_diamond_session_id", b"not_diamond_session_id", "note", b"note", "ranking", b"ranking", "reason", b"reason", "source", b"source", "valid_for", b"valid_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__baseline_cost_usd: _TypeAlias = _typing.Literal["baseline_cost_usd"]  # noqa: Y015
     _WhichOneofArgType__baseline_cost_usd: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd"]  # noqa: Y015
@@ -884,22 +893,66 @@ class ReportOutcomesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REPORTS_FIELD_NUMBER: _builtins.int
+    LEASED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def reports(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportOutcomeRequest]:
-        """1 to 256 reports, in the order in which they came about."""
+        """In the order in which they came about; with what was leased 1 to 256 entries."""
+
+    @_builtins.property
+    def leased(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeasedDecision]:
+        """What the caller has decided under leases; taken in before the reports. Telling it again changes nothing."""
 
     def __init__(
         self,
         *,
         reports: _abc.Iterable[Global___ReportOutcomeRequest] | None = ...,
+        leased: _abc.Iterable[Global___LeasedDecision] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reports", b"reports"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leased", b"leased", "reports", b"reports"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReportOutcomesRequest: _TypeAlias = ReportOutcomesRequest  # noqa: Y015
+
+@_typing.final
+class LeasedDecision(_message.Message):
+    """LeasedDecision is a decision that the caller has made by itself: that a conversation stays on its model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    LEASE_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    decision_id: _builtins.str
+    """Names it in reports and in ExplainDecision: `dec_` and 32 hexadecimal digits, of the caller's own making."""
+    lease: _builtins.str
+    """The decision that came with the lease."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    @_builtins.property
+    def request(self) -> Global___SelectModelRequest:
+        """The request that it answers; its messages may be left out."""
+
+    def __init__(
+        self,
+        *,
+        decision_id: _builtins.str = ...,
+        lease: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        request: Global___SelectModelRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "lease", b"lease", "request", b"request", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeasedDecision: _TypeAlias = LeasedDecision  # noqa: Y015
 
 @_typing.final
 class ReportOutcomesResponse(_message.Message):
@@ -908,18 +961,24 @@ class ReportOutcomesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESULTS_FIELD_NUMBER: _builtins.int
+    LEASED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportOutcomesResult]:
         """One for each report, in its place."""
+
+    @_builtins.property
+    def leased(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportOutcomesResult]:
+        """One for each leased decision, in its place."""
 
     def __init__(
         self,
         *,
         results: _abc.Iterable[Global___ReportOutcomesResult] | None = ...,
+        leased: _abc.Iterable[Global___ReportOutcomesResult] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leased", b"leased", "results", b"results"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -927,7 +986,7 @@ Global___ReportOutcomesResponse: _TypeAlias = ReportOutcomesResponse  # noqa: Y0
 
 @_typing.final
 class ReportOutcomesResult(_message.Message):
-    """ReportOutcomesResult is the answer to one report of many."""
+    """ReportOutcomesResult is the answer to one entry of many."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -145,10 +145,11 @@ class RouterServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportOutcomes(self, request, context):
-        """ReportOutcomes takes many reports in one call, which costs a fraction of as many calls. Each is kept as ReportOutcome would,
-        in their order, and answered in its place: with what it cost, or with what ReportOutcome would have refused it with.
+        """ReportOutcomes takes many reports in one call, which costs a fraction of as many calls, and what the caller has decided
+        under leases. Each report is kept as ReportOutcome would, in their order, and answered in its place: with what it cost, or
+        with what ReportOutcome would have refused it with.
 
-        INVALID_ARGUMENT: no report, or more than 256.
+        INVALID_ARGUMENT: no entry, or more than 256.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -69,10 +69,11 @@ class RouterServiceStub:
     NOT_FOUND: no such decision, or it is no longer kept.
     """
     ReportOutcomes: _grpc.UnaryUnaryMultiCallable[_router_pb2.ReportOutcomesRequest, _router_pb2.ReportOutcomesResponse]
-    """ReportOutcomes takes many reports in one call, which costs a fraction of as many calls. Each is kept as ReportOutcome would,
-    in their order, and answered in its place: with what it cost, or with what ReportOutcome would have refused it with.
+    """ReportOutcomes takes many reports in one call, which costs a fraction of as many calls, and what the caller has decided
+    under leases. Each report is kept as ReportOutcome would, in their order, and answered in its place: with what it cost, or
+    with what ReportOutcome would have refused it with.
 
-    INVALID_ARGUMENT: no report, or more than 256.
+    INVALID_ARGUMENT: no entry, or more than 256.
     """
     ListModels: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListModelsRequest, _router_pb2.ListModelsResponse]
     """ListModels returns the catalogue: every model that may be selected, with its limits and prices."""
@@ -130,10 +131,11 @@ class RouterServiceAsyncStub(RouterServiceStub):
     NOT_FOUND: no such decision, or it is no longer kept.
     """
     ReportOutcomes: _aio.UnaryUnaryMultiCallable[_router_pb2.ReportOutcomesRequest, _router_pb2.ReportOutcomesResponse]  # type: ignore[assignment]
-    """ReportOutcomes takes many reports in one call, which costs a fraction of as many calls. Each is kept as ReportOutcome would,
-    in their order, and answered in its place: with what it cost, or with what ReportOutcome would have refused it with.
+    """ReportOutcomes takes many reports in one call, which costs a fraction of as many calls, and what the caller has decided
+    under leases. Each report is kept as ReportOutcome would, in their order, and answered in its place: with what it cost, or
+    with what ReportOutcome would have refused it with.
 
-    INVALID_ARGUMENT: no report, or more than 256.
+    INVALID_ARGUMENT: no entry, or more than 256.
     """
     ListModels: _aio.UnaryUnaryMultiCallable[_router_pb2.ListModelsRequest, _router_pb2.ListModelsResponse]  # type: ignore[assignment]
     """ListModels returns the catalogue: every model that may be selected, with its limits and prices."""
@@ -218,10 +220,11 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.ReportOutcomesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.ReportOutcomesResponse, _abc.Awaitable[_router_pb2.ReportOutcomesResponse]]:
-        """ReportOutcomes takes many reports in one call, which costs a fraction of as many calls. Each is kept as ReportOutcome would,
-        in their order, and answered in its place: with what it cost, or with what ReportOutcome would have refused it with.
+        """ReportOutcomes takes many reports in one call, which costs a fraction of as many calls, and what the caller has decided
+        under leases. Each report is kept as ReportOutcome would, in their order, and answered in its place: with what it cost, or
+        with what ReportOutcome would have refused it with.
 
-        INVALID_ARGUMENT: no report, or more than 256.
+        INVALID_ARGUMENT: no entry, or more than 256.
         """
 
     @_abc_1.abstractmethod

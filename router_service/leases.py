@@ -1,0 +1,54 @@
+"""Takes in what callers have decided under leases: checked, kept in the ledger, remembered with the conversation's pin."""
+
+from __future__ import annotations
+
+import time
+
+from cachetools import LRUCache
+
+from router_service import telemetry
+from router_service.domain import Decision, Leased
+from router_service.errors import FieldViolation, InvalidRequest
+from router_service.ledger import Ledger
+from router_service.selection import Selection
+from router_service.watch import Watchers, summary_of
+
+# Seconds by which two machines' clocks may differ, or a decision may have been under way.
+SLACK = 60.0
+# How many are remembered, so that one that is told again changes nothing.
+REMEMBERED = 10_000
+
+
+class Leases:
+    """The way of a leased decision through the router."""
+
+    def __init__(self, selection: Selection, ledger: Ledger, watchers: Watchers) -> None:
+        self._selection = selection
+        self._ledger = ledger
+        self._watchers = watchers
+        self._seen: LRUCache[str, None] = LRUCache(REMEMBERED)
+
+    async def take_in(self, leased: Leased) -> None:
+        """Keep it as a decision; UnknownDecision or InvalidRequest where there was no such lease."""
+        if leased.decision_id in self._seen:
+            return
+        started = time.monotonic()
+        granted = await self._ledger.find(leased.lease)
+        if violations := _violations(leased, granted):
+            raise InvalidRequest(violations)
+        decision = await self._selection.honour(leased, granted)
+        self._seen[leased.decision_id] = None
+        self._ledger.record(decision)
+        self._watchers.publish(summary_of(decision))
+        telemetry.decided(decision, (time.monotonic() - started) * 1000)
+
+
+def _violations(leased: Leased, granted: Decision) -> list[FieldViolation]:
+    """What the lease does not allow."""
+    found = []
+    if not -SLACK <= leased.time - granted.time <= granted.lease_seconds + SLACK or not granted.lease_seconds:
+        found.append(FieldViolation("lease", "was not in force; ask with SelectModel"))
+    for field in ("profile", "purpose", "conversation_id", "tenant"):
+        if getattr(leased.request, field) != getattr(granted.request, field):
+            found.append(FieldViolation(f"request.{field}", "is not the lease's"))
+    return found
