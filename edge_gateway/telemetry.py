@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import sys
-from typing import Any, TextIO, cast
+from collections.abc import Callable
+from typing import Any, BinaryIO, TextIO, cast
 
+import msgspec
 import structlog
+
+_log = structlog.get_logger()
 
 
 class _Log(io.TextIOBase):
@@ -25,26 +30,49 @@ class _Log(io.TextIOBase):
             sys.stderr.flush()
 
 
+class _BytesLog(io.RawIOBase):
+    """The same for lines that are bytes already."""
+
+    def write(self, line: Any) -> int:
+        """Write a line at once, or lose it."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.buffer.write(line)
+            sys.stderr.buffer.flush()
+        return len(line)
+
+
 def configure() -> None:
     """Send log lines to standard error."""
     pretty = sys.stderr.isatty()
-    renderer: Any = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
+    log = (
+        structlog.WriteLoggerFactory(file=cast(TextIO, _Log()))
+        if pretty
+        else structlog.BytesLoggerFactory(file=cast(BinaryIO, _BytesLog()))
+    )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
+            structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(_encoded),
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Log())),
+        logger_factory=log,
         cache_logger_on_first_use=True,
     )
 
 
 def event(name: str, **fields: object) -> None:
     """Log something in the life of the process, or one request."""
-    structlog.get_logger().info(name, **fields)
+    _log.info(name, **fields)
 
 
 def problem(name: str, **fields: object) -> None:
     """Log something that an operator should look at."""
-    structlog.get_logger().warning(name, **fields)
+    _log.warning(name, **fields)
+
+
+def _encoded(line: object, default: Callable[[Any], Any]) -> bytes:
+    try:
+        return msgspec.json.encode(line, enc_hook=default)
+    except UnicodeEncodeError:
+        # Half a surrogate pair, as a file's name may hold it.
+        return json.dumps(line, default=default).encode()
