@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from edge_gateway import openapi, telemetry
 from edge_gateway import settings as settings_module
@@ -28,8 +30,8 @@ from edge_gateway.clients import Clients
 from edge_gateway.completion import Completion
 from edge_gateway.conversations import Conversations
 from edge_gateway.dispatch import Dispatcher, TimeLimits
-from edge_gateway.endpoints import surface
-from edge_gateway.errors import NOT_FOUND, GatewayError, scrub
+from edge_gateway.endpoints import find_serving, surface
+from edge_gateway.errors import NOT_FOUND, SERVER_ERROR, GatewayError, internal, scrub
 from edge_gateway.feedback import Feedback
 from edge_gateway.forms import error_body
 from edge_gateway.outcomes import Outcomes
@@ -45,7 +47,6 @@ from edge_gateway.settings import Config, InvalidSetting, Settings
 if TYPE_CHECKING:
     from edge_gateway.circuit_news import CircuitNews
 
-SERVER_ERROR = 500
 # What is told of keys, limits, kept answers and certificates that nobody has to look at.
 GOOD_NEWS = frozenset({"keys_loaded", "spending_known", "limits_with_redis", "cache_with_redis", "certificate_loaded"})
 
@@ -122,6 +123,35 @@ class _House:
             await self._limiter.close()
 
 
+class Edge(FastAPI):
+    """FastAPI, but requests to models go straight to where they are served: its way there takes longer than all else."""
+
+    def __init__(
+        self, valve: Valve, most_requests: int, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]
+    ) -> None:
+        """`valve`, `most_requests`: as of Shedding."""
+        super().__init__(title="edge_gateway", lifespan=lifespan, openapi_url=None, redirect_slashes=False)
+        self._admitted = Shedding(self._serve, valve, most_requests)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or refuse it; or live, as long as the server does."""
+        await self._admitted(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        """The API as OpenAPI describes it; it is not served. FastAPI's own would know no request's body."""
+        routes = [route for route in surface.routes if isinstance(route, Route)]
+        return openapi.document((method, route.path) for route in routes for method in route.methods or ())
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = find_serving(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if found is None:
+            await super().__call__(scope, receive, send)
+            return
+        serving, scope["path_params"] = found
+        scope["app"] = self
+        await serving(scope, receive, send)
+
+
 def create(settings: Settings, config: Config) -> FastAPI:
     """The application; its connections are opened when it starts and closed when it stops.
 
@@ -159,24 +189,15 @@ def create(settings: Settings, config: Config) -> FastAPI:
         await house.close()
         await router.close()
 
-    app = FastAPI(title="edge_gateway", lifespan=lifespan, openapi_url=None, redirect_slashes=False)
+    app = Edge(valve, settings.max_requests, lifespan)
     app.state.providers = providers
     app.state.started = time.time()
     app.state.max_body_bytes = settings.max_body_bytes
     app.include_router(surface)
-    app.add_middleware(Shedding, valve=valve, most_requests=settings.max_requests)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(GatewayError, _gateway_error)
     app.add_exception_handler(Exception, _bug)
-    # FastAPI's own would know no request's body, because none is remodelled here.
-    app.openapi = _described  # type: ignore[method-assign]
     return app
-
-
-def _described() -> dict[str, Any]:
-    """The API as OpenAPI describes it; it is not served."""
-    routes = [route for route in surface.routes if isinstance(route, APIRoute)]
-    return openapi.document((method, route.path) for route in routes for method in route.methods or ())
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -198,9 +219,8 @@ async def _gateway_error(request: Request, error: Exception) -> Response:
 
 async def _bug(request: Request, error: Exception) -> Response:
     """A fault of ours: said as such, in a form that clients can read; the traceback goes to the log alone."""
-    text = "The gateway made a mistake of its own. Try again; if it stays so, its log has the details."
-    answer = GatewayError(SERVER_ERROR, "server_error", "internal_error", text)
-    return Response(error_body(request.scope["path"], answer), SERVER_ERROR, media_type="application/json")
+    answer = internal()
+    return Response(error_body(request.scope["path"], answer), answer.status, media_type="application/json")
 
 
 def _keys(settings: Settings) -> Keys | None:

@@ -4,10 +4,38 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 LONGEST_VALUE = 300
+
+
+class RequestHeaders(Mapping[str, str]):
+    """A request's headers by their names, which are lower-case; of one that came repeatedly the first counts."""
+
+    __slots__ = ("_all", "_first")
+
+    def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
+        self._all = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
+        self._first = dict(reversed(self._all))
+
+    def __getitem__(self, name: str) -> str:
+        return self._first[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._first)
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of one, or what is to stand for it."""
+        return self._first.get(name, default)
+
+    def items(self) -> Any:
+        """All names and values, as often as they came."""
+        return self._all
 
 
 @dataclass(slots=True)

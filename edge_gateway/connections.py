@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ LEAST_BYTES_A_SECOND = 1000
 LINGER = 2.0
 # Seconds between two looks at all connections, at most.
 LONGEST_LOOK = 1.0
+# The name under which a request's scope offers to tell when its client is gone.
+GONE = "edge_gateway.gone"
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -103,6 +106,10 @@ class Connection(HttpToolsProtocol):
         self._taking_up = False
         self._refusal: GatewayError | None = None
         self._refused_at: float | None = None
+        # What has to be called when the client is gone, and whether it is.
+        self._leave: Callable[[], object] | None = None
+        self._gone = False
+        self._extensions: Any = {GONE: self.when_gone}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come."""
@@ -116,6 +123,13 @@ class Connection(HttpToolsProtocol):
         """The connection has ended, whoever ended it."""
         super().connection_lost(exc)
         self._all.leave(self, self._address)
+        self._has_gone()
+
+    def when_gone(self, leave: Callable[[], object] | None) -> None:
+        """Have this called once, when the client of the request that is served is gone, perhaps at once; None for nothing."""
+        self._leave = leave
+        if leave is not None and self._gone:
+            leave()
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
@@ -138,6 +152,7 @@ class Connection(HttpToolsProtocol):
         if self._taking_up:
             return
         super().on_message_begin()
+        self.scope["extensions"] = self._extensions
         self._head_bytes = self._head_fed = 0
         self._in_head = True
 
@@ -249,6 +264,11 @@ class Connection(HttpToolsProtocol):
             self._unwritten, self._unwritten_since = unwritten, now
         return now - self._unwritten_since > self._bounds.write_seconds
 
+    def _has_gone(self) -> None:
+        self._gone = True
+        if self._leave is not None:
+            self._leave()
+
     def _give_up(self, refusal: GatewayError) -> None:
         self._refusal = refusal
         raise _Refused
@@ -264,6 +284,7 @@ class Connection(HttpToolsProtocol):
             # Whoever serves it hears that its client has gone, and writes no more.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
+        self._has_gone()
         self.pipeline.clear()
         self.flow.resume_writing()
         if answering:

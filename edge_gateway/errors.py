@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 400, 401, 403, 404
 REQUEST_TIMEOUT, TOO_MANY, HEADER_TOO_LARGE = 408, 429, 431
-UNAVAILABLE, GATEWAY_TIMEOUT = 503, 504
+SERVER_ERROR, UNAVAILABLE, GATEWAY_TIMEOUT = 500, 503, 504
 MESSAGE_LIMIT = 1000
 # The code of an error that no model has been asked for.
 UNREACHABLE = "upstream_unavailable"
@@ -187,6 +187,12 @@ def stream_shutdown(model: str) -> GatewayError:
     """The process ends, and with it a stream: what came is not the whole answer."""
     text = f"The gateway is being restarted, and the answer of {model} was not complete. Do not use it; ask again."
     return GatewayError(UNAVAILABLE, "upstream_error", "server_shutdown", text)
+
+
+def internal() -> GatewayError:
+    """A fault of ours."""
+    text = "The gateway made a mistake of its own. Try again; if it stays so, its log has the details."
+    return GatewayError(SERVER_ERROR, "server_error", "internal_error", text)
 
 
 def _busy(code: str, text: str) -> GatewayError:
