@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-
-import aiohttp
 
 from edge_gateway.errors import upstream_timeout, upstream_unreachable
 from edge_gateway.portkey_config import Plan
+from edge_gateway.upstream import Address, Broken, Connection, Exchange, Pool
 
 CONNECT_SECONDS = 2.0
+# For which an idle connection is kept. Node.js drops its own after five.
+KEPT_SECONDS = 3.0
+USER_AGENT = "edge_gateway"
+_CONTROLS = bytes(code for code in range(0x80) if (code < 0x20 and code != 0x09) or code == 0x7F)  # noqa: PLR2004
 # As portkey/admission.mjs names it.
 ADMITTED_BY = "x-portkey-gateway-token"
 
@@ -38,71 +40,80 @@ class Waits:
 
     def __init__(self) -> None:
         self.over = False
-        self._open: set[asyncio.Timeout] = set()
+        self._open: set[asyncio.Future[None]] = set()
 
-    def begin(self, seconds: float) -> asyncio.Timeout:
-        """A limit to enter at once, and to give to `done` afterwards; it is over when all waiting is."""
-        limit = asyncio.timeout(0 if self.over else seconds)
-        self._open.add(limit)
-        return limit
-
-    def done(self, limit: asyncio.Timeout) -> None:
-        """This one is not waited for any more."""
-        self._open.discard(limit)
+    async def until(self, done: asyncio.Future[None], seconds: float) -> None:
+        """Wait for that; TimeoutError after so many seconds, or when all waiting is over."""
+        if self.over:
+            raise TimeoutError
+        timer = asyncio.get_running_loop().call_later(max(seconds, 0.0), _give_up, done)
+        self._open.add(done)
+        try:
+            await done
+        finally:
+            timer.cancel()
+            self._open.discard(done)
 
     def end(self) -> None:
         """End them all, and those that begin later."""
         self.over = True
-        for limit in self._open:
-            # One whose time is just over cannot be changed any more, and ends by itself.
-            if not limit.expired():
-                limit.reschedule(0)
+        for done in self._open:
+            _give_up(done)
 
 
-@dataclass(slots=True)
+def _give_up(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_exception(TimeoutError())
+
+
 class Upstream:
     """An answer whose headers have come; the body is still to be read, and must be closed."""
 
-    response: aiohttp.ClientResponse
-    idle_timeout: float
-    deadline: float
-    waits: Waits
+    __slots__ = ("_connection", "_deadline", "_exchange", "_first", "_waits", "headers", "idle_timeout", "status")
 
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return self.response.status
+    def __init__(
+        self, connection: Connection, exchange: Exchange, idle_timeout: float, deadline: float, waits: Waits
+    ) -> None:
+        self.status = exchange.status
+        # Lower-case names, as often as they came.
+        self.headers = exchange.headers
+        self.idle_timeout = idle_timeout
+        self._connection = connection
+        self._exchange = exchange
+        self._deadline = deadline
+        self._waits = waits
+        self._first = dict(reversed(exchange.headers))
 
     @property
     def content_type(self) -> str:
         """The media type, without its parameters."""
-        return self.response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return self.header("content-type").partition(";")[0].strip().lower()
 
     def header(self, name: str) -> str:
-        """A response header, empty when absent."""
-        return self.response.headers.get(name, "")
+        """A response header by its lower-case name, empty when absent."""
+        return self._first.get(name, "")
 
     async def receive(self, deadline: float | None = None) -> bytes:
         """The next bytes as they come, none at the end; BrokenOff, Stalled or ShuttingDown when they do not come.
 
         `deadline`: until when (time.monotonic()), in place of the idle time-out.
         """
-        now = time.monotonic()
-        wait = self.idle_timeout if deadline is None else deadline - now
-        left = self.deadline - now
-        limit = self.waits.begin(min(wait, left))
-        try:
-            async with limit:
-                return await self.response.content.readany()
-        except TimeoutError:
-            if self.waits.over:
-                raise ShuttingDown from None
-            raise Stalled(overdue=left <= wait) from None
-        except (aiohttp.ClientError, OSError) as error:
-            _let_go(error)
-            raise BrokenOff from None
-        finally:
-            self.waits.done(limit)
+        exchange = self._exchange
+        while not (chunk := exchange.take()):
+            if exchange.whole:
+                return b""
+            if exchange.broken:
+                raise BrokenOff
+            now = time.monotonic()
+            wait = self.idle_timeout if deadline is None else deadline - now
+            left = self._deadline - now
+            try:
+                await self._waits.until(exchange.changed(), min(wait, left))
+            except TimeoutError:
+                if self._waits.over:
+                    raise ShuttingDown from None
+                raise Stalled(overdue=left <= wait) from None
+        return chunk
 
     async def read(self, limit: int, deadline: float | None = None) -> bytes:
         """The whole body, or its first `limit` bytes; `deadline`: as of `receive`."""
@@ -115,7 +126,7 @@ class Upstream:
 
     def close(self) -> None:
         """Let go of the connection; an unfinished answer is aborted."""
-        self.response.close()
+        self._connection.leave(self._exchange)
 
 
 class Portkey:
@@ -126,8 +137,11 @@ class Portkey:
 
         `gateway_token`: what that gateway lets the edge in by, empty where it asks for none.
         """
-        self._base_url = base_url.rstrip("/")
+        self._address = Address(base_url)
         self._static = {
+            **self._address.headers,
+            "accept": "*/*",
+            "user-agent": USER_AGENT,
             "content-type": "application/json",
             "accept-encoding": "identity",
             **portkey_headers(api_key),
@@ -136,12 +150,9 @@ class Portkey:
             self._static[ADMITTED_BY] = gateway_token
         self._idle_timeout = idle_timeout
         self._waits = Waits()
-        self._session = aiohttp.ClientSession(
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=3.0),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-        )
+        self._pool = Pool(self._address, CONNECT_SECONDS, KEPT_SECONDS)
+        # For each route the first line and the headers that are the same for every request.
+        self._heads: dict[str, bytes] = {}
 
     async def send(self, plan: Plan, said: Mapping[str, str], wait: float, deadline: float) -> Upstream:
         """Send a request and wait at most `wait` seconds for its answer's headers, until `deadline` for its end.
@@ -149,26 +160,28 @@ class Portkey:
         ShuttingDown when the process ends first. `said`: the headers that tell Portkey of this request: trace id, metadata
         and their like.
         """
-        headers = {**self._static, **said, "x-portkey-config": plan.config}
-        wait = min(wait, deadline - time.monotonic())
-        limit = self._waits.begin(wait)
+        now = time.monotonic()
+        wait = min(wait, deadline - now)
         try:
-            async with limit:
-                response = await self._session.post(
-                    self._base_url + plan.route, data=plan.body, headers=headers, allow_redirects=False
-                )
-        except aiohttp.ServerTimeoutError:
-            raise upstream_unreachable() from None
+            head = self._head(plan, said)
+            connection = self._pool.idle() or await self._connected(wait)
+            exchange = connection.begin(head, plan.body)
+            try:
+                while not exchange.status:
+                    if exchange.over:
+                        raise Broken
+                    await self._waits.until(exchange.changed(), now + wait - time.monotonic())
+            except BaseException:
+                connection.leave(exchange)
+                raise
         except TimeoutError:
             if self._waits.over:
                 raise ShuttingDown from None
             raise upstream_timeout(wait) from None
-        except (aiohttp.ClientError, OSError, ValueError):
-            # ValueError: a header that aiohttp will not send or read.
+        except (Broken, ValueError):
+            # ValueError: a header that cannot be sent.
             raise upstream_unreachable() from None
-        finally:
-            self._waits.done(limit)
-        return Upstream(response, self._idle_timeout, deadline, self._waits)
+        return Upstream(connection, exchange, self._idle_timeout, deadline, self._waits)
 
     def cut(self) -> None:
         """Wait for no answer any longer, begun or not."""
@@ -176,7 +189,36 @@ class Portkey:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._session.close()
+        await self._pool.close()
+
+    async def _connected(self, wait: float) -> Connection:
+        """A new connection; TimeoutError when none has come after so many seconds."""
+        connecting = asyncio.ensure_future(self._pool.connect())
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        connecting.add_done_callback(lambda _: None if done.done() else done.set_result(None))
+        try:
+            await self._waits.until(done, wait)
+        except BaseException:
+            connecting.cancel()
+            raise
+        return connecting.result()
+
+    def _head(self, plan: Plan, said: Mapping[str, str]) -> bytes:
+        """A request's first line and headers; ValueError where one cannot be sent."""
+        known = self._heads.get(plan.route)
+        if known is None:
+            first = f"POST {self._address.target(plan.route)} HTTP/1.1\r\n".encode()
+            known = self._heads[plan.route] = first + _lines(self._static)
+        own = {**said, "x-portkey-config": plan.config, "content-length": str(len(plan.body))}
+        return b"".join((known, _lines(own), b"\r\n"))
+
+
+def _lines(headers: Mapping[str, str]) -> bytes:
+    """Headers as they are sent; ValueError for what would be taken for something else there."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
+    if len(lines.translate(None, _CONTROLS)) != len(lines) - 2 * len(headers):
+        raise ValueError("a header holds what none may")
+    return lines
 
 
 def portkey_headers(api_key: str) -> Mapping[str, str]:
@@ -188,11 +230,3 @@ def portkey_headers(api_key: str) -> Mapping[str, str]:
 
     headers: dict[str, str] = createHeaders(api_key=api_key)  # type: ignore[no-untyped-call]
     return headers
-
-
-def _let_go(error: BaseException) -> None:
-    """Let an error that aiohttp keeps with its stream not hold, by its frames, all that the stream was read with."""
-    kept: BaseException | None = error
-    while kept is not None:
-        kept.__traceback__ = None
-        kept = kept.__cause__ or kept.__context__

@@ -39,10 +39,9 @@ class Listener(Protocol):
 
 def passed_headers(upstream: Upstream) -> Mapping[str, str]:
     """Those of the provider's headers that the client gets."""
-    lowered = ((name.lower(), value) for name, value in upstream.response.headers.items())
     return {
         name: header_value(value)
-        for name, value in lowered
+        for name, value in upstream.headers
         if name in PASSED_HEADERS or name.startswith(PASSED_PREFIXES)
     }
 

@@ -8,17 +8,13 @@ from edge_gateway.portkey import Waits
 async def test_one_whose_time_is_just_over_does_not_keep_the_others_waiting():
     waits = Waits()
 
+    loop = asyncio.get_running_loop()
+
     async def wait(seconds: float) -> None:
-        limit = waits.begin(seconds)
-        try:
-            async with limit:
-                await asyncio.Event().wait()
-        finally:
-            waits.done(limit)
+        await waits.until(loop.create_future(), seconds)
 
     waiting = [asyncio.create_task(wait(seconds)) for seconds in (0, 60, 60)]
     await asyncio.sleep(0)
-    loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
     # Just behind the time-out of the first, and before its task hears of it.
     loop.call_soon(lambda: ended.set_result(waits.end()))

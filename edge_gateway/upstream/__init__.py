@@ -1,0 +1,11 @@
+"""HTTP/1.1 to one server, as lean as it can be: connections kept for a while, each for one exchange at a time.
+
+A client of many abilities takes three times as long for each request as all else on its way out and back.
+"""
+
+from edge_gateway.upstream.address import Address
+from edge_gateway.upstream.connection import Connection
+from edge_gateway.upstream.exchange import Broken, Exchange
+from edge_gateway.upstream.pool import Pool
+
+__all__ = ["Address", "Broken", "Connection", "Exchange", "Pool"]

@@ -1,0 +1,82 @@
+"""Where a server is, and how a connection to it comes about."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import socket
+import ssl
+from collections.abc import Callable
+from typing import TypeVar, cast
+from urllib.parse import quote, unquote, urlsplit
+
+import aiohappyeyeballs
+from aiohappyeyeballs import AddrInfoType
+
+Protocol = TypeVar("Protocol", bound=asyncio.Protocol)
+# Seconds for which a name's addresses are remembered, and after which the next of them is tried beside the first.
+REMEMBERED, NEXT_AFTER = 10.0, 0.25
+# What a path or a query may hold as it is.
+_SAFE = "/%:@!$&'()*+,;=~-._?"
+_PORTS = {"http": 80, "https": 443}
+
+
+class Address:
+    """A server by its base URL."""
+
+    def __init__(self, url: str) -> None:
+        """`url`: http or https; where it is none nothing can be reached."""
+        self._parts = urlsplit(url)
+        self._host = self._parts.hostname or ""
+        try:
+            self._port = self._parts.port or _PORTS.get(self._parts.scheme, 0)
+        except ValueError:
+            self._port = 0
+        self._tls = ssl.create_default_context() if self._parts.scheme == "https" else None
+        if self._tls is not None:
+            self._tls.set_alpn_protocols(["http/1.1"])
+        self._found: list[AddrInfoType] = []
+        self._found_at = float("-inf")
+
+    def target(self, path: str) -> str:
+        """What is asked for by a path behind the base URL."""
+        base = self._parts.path.rstrip("/") if not self._parts.query else f"{self._parts.path}?{self._parts.query}"
+        return quote(base + path, safe=_SAFE)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the URL has each request say: the host, and who asks where it names somebody."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        host = host if host.isascii() else host.encode("idna").decode()
+        usual = self._port == _PORTS.get(self._parts.scheme)
+        said = {"host": host if usual else f"{host}:{self._port}"}
+        if self._parts.username is not None:
+            who = f"{unquote(self._parts.username)}:{unquote(self._parts.password or '')}"
+            said["authorization"] = f"Basic {base64.b64encode(who.encode()).decode()}"
+        return said
+
+    async def connect(self, made: Callable[[], Protocol], seconds: float) -> Protocol:
+        """A new connection within so many seconds once its name has been looked up; OSError where none comes about."""
+        loop = asyncio.get_running_loop()
+        found = await self._addresses(loop)
+        async with asyncio.timeout(seconds):
+            sock = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=NEXT_AFTER)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                name = self._host if self._tls else None
+                _, protocol = await loop.create_connection(made, sock=sock, ssl=self._tls, server_hostname=name)
+            except BaseException:
+                sock.close()
+                raise
+        return protocol
+
+    async def _addresses(self, loop: asyncio.AbstractEventLoop) -> list[AddrInfoType]:
+        """The server's addresses, each time another one first."""
+        if loop.time() - self._found_at > REMEMBERED:
+            if not (self._host and self._port):
+                raise OSError("no address")
+            found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+            self._found, self._found_at = cast(list[AddrInfoType], found), loop.time()
+        else:
+            self._found.append(self._found.pop(0))
+        return list(self._found)
