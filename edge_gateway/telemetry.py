@@ -6,13 +6,13 @@ import contextlib
 import io
 import json
 import sys
-from collections.abc import Callable
-from typing import Any, BinaryIO, TextIO, cast
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TextIO, cast
 
 import msgspec
-import structlog
 
-_log = structlog.get_logger()
+Tell = Callable[[str, str, Mapping[str, object]], None]
 
 
 class _Log(io.TextIOBase):
@@ -30,49 +30,59 @@ class _Log(io.TextIOBase):
             sys.stderr.flush()
 
 
-class _BytesLog(io.RawIOBase):
-    """The same for lines that are bytes already."""
-
-    def write(self, line: Any) -> int:
-        """Write a line at once, or lose it."""
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.buffer.write(line)
-            sys.stderr.buffer.flush()
-        return len(line)
-
-
 def configure() -> None:
     """Send log lines to standard error."""
-    pretty = sys.stderr.isatty()
-    log = (
-        structlog.WriteLoggerFactory(file=cast(TextIO, _Log()))
-        if pretty
-        else structlog.BytesLoggerFactory(file=cast(BinaryIO, _BytesLog()))
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(_encoded),
-        ],
-        logger_factory=log,
-        cache_logger_on_first_use=True,
-    )
+    global _tell  # noqa: PLW0603 - there is one standard error, and one way to write to it
+    if sys.stderr.isatty():
+        _tell = _pretty()
 
 
 def event(name: str, **fields: object) -> None:
     """Log something in the life of the process, or one request."""
-    _log.info(name, **fields)
+    _tell(name, "info", fields)
 
 
 def problem(name: str, **fields: object) -> None:
     """Log something that an operator should look at."""
-    _log.warning(name, **fields)
+    _tell(name, "warning", fields)
 
 
-def _encoded(line: object, default: Callable[[Any], Any]) -> bytes:
+def _write(name: str, level: str, fields: Mapping[str, object]) -> None:
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    line = {**fields, "event": name, "level": level, "timestamp": now}
     try:
-        return msgspec.json.encode(line, enc_hook=default)
+        encoded = msgspec.json.encode(line, enc_hook=repr)
     except UnicodeEncodeError:
         # Half a surrogate pair, as a file's name may hold it.
-        return json.dumps(line, default=default).encode()
+        encoded = json.dumps(line, default=repr).encode()
+    try:
+        log = sys.stderr.buffer
+        log.write(encoded + b"\n")
+        log.flush()
+    except (OSError, ValueError):
+        # Lost, as above.
+        return
+
+
+def _pretty() -> Tell:
+    # Only a terminal needs what takes a tenth of a second to import.
+    import structlog  # noqa: PLC0415
+
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Log())),
+        cache_logger_on_first_use=True,
+    )
+    log: Any = structlog.get_logger()
+
+    def tell(name: str, level: str, fields: Mapping[str, object]) -> None:
+        getattr(log, level)(name, **fields)
+
+    return tell
+
+
+_tell: Tell = _write
