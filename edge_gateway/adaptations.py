@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from edge_gateway import prompt_messages
 from edge_gateway.chat_request import ChatRequest
@@ -21,8 +22,7 @@ RULES = (DROP_TEMPERATURE, RENAME_TO_NEW, RENAME_TO_OLD, ADD_MAX_TOKENS, MERGE_U
 REMEMBERED = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """A request as far as the rules need it.
 
     `stable`: how many of the messages, from the first, the conversation's next request is expected to begin with as well;
@@ -34,9 +34,15 @@ class Asked:
     stable: int = 0
     merges: bool = False
 
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """All of it that the choice of rules goes by."""
+        fields = self.request.fields
+        limits = (MAX_TOKENS in fields, MAX_COMPLETION_TOKENS in fields, self.request.output_tokens > 0)
+        return (TEMPERATURE in fields, *limits, self.stable > 0, self.merges)
 
-@dataclass(frozen=True, slots=True)
-class Adaptation:
+
+class Adaptation(msgspec.Struct, frozen=True):
     """What one model needs otherwise: fields that it is not sent, those that it is sent instead, and other messages.
 
     `names`: the rules that apply. `edits`: those of them that change the messages, which all targets of one dispatch share.
@@ -44,7 +50,7 @@ class Adaptation:
 
     names: tuple[str, ...] = ()
     drops: frozenset[str] = frozenset()
-    adds: Mapping[str, Any] = field(default_factory=dict)
+    adds: Mapping[str, Any] = msgspec.field(default_factory=dict)
     edits: frozenset[str] = frozenset()
 
 

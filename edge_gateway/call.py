@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 LONGEST_VALUE = 300
 
 
@@ -65,8 +67,7 @@ class Call:
         return time.monotonic() - self.started
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """What goes back: headers, and either a whole body or a stream; `abandon` is called when that is over, run or not."""
 
     media_type: str
@@ -78,4 +79,6 @@ class Reply:
 
 def header_value(text: str) -> str:
     """The text as a header may carry it: printable ASCII on one line, clipped."""
-    return "".join(char if " " <= char <= "~" else " " for char in text)[:LONGEST_VALUE].strip()
+    if not (text.isascii() and text.isprintable()):
+        text = "".join([char if " " <= char <= "~" else " " for char in text])
+    return text[:LONGEST_VALUE].strip()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -59,8 +58,7 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(msgspec.Struct, frozen=True):
     """What routing needs of a request; token counts are estimates, `fields` the names at the body's top level.
 
     `answers`: how many are asked for. `repeatable`: the client wants the same answer to the same question. `bound`: it holds

@@ -6,7 +6,8 @@ import asyncio
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from edge_gateway import aider, conversations, errors, notes, prompt_messages, relay
 from edge_gateway.access.entries import Key
@@ -35,8 +36,7 @@ _NOT_UNDERSTOOD = Understanding(purpose=Purpose.CHAT, edit_format="", previous_o
 _FINAL = (errors.BAD_REQUEST, errors.UNAUTHORIZED, errors.FORBIDDEN, errors.NOT_FOUND)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(msgspec.Struct, frozen=True):
     """A request that has been read: what it says, what it is for, and which conversation goes on, if any.
 
     `kept_under`: the key of its answer in the cache, empty when that is not to be kept. `wish`: the client's as to the cache.

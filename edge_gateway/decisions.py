@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class PreviousReply:
+class PreviousReply(msgspec.Struct, frozen=True):
     """What the conversation's previous reply came to; what is not known is empty or 0.
 
     `failures`: how many replies in a row have failed, this one included.
@@ -19,8 +20,7 @@ class PreviousReply:
     failures: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """What the router is told of a request; exactly one of profile and model is set.
 
     `resent`: the client sends it once more. `tenant`: whose request it is, `caller`: who asks within it, empty where nobody
@@ -45,11 +45,10 @@ class Question:
     model: str = ""
     tenant: str = ""
     caller: str = ""
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What the router decided, or what stands in for it; the ranking starts with the chosen model.
 
     `note`: the user is to be told of the choice. `lease_seconds`: for how long the conversation may stay on the model without

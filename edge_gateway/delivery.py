@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from edge_gateway import chat_request
 from edge_gateway.cache import Kept, Recording
@@ -82,7 +84,7 @@ class Delivery:
             return Usage(self.input_tokens, written, estimated=True)
         if outcome != "completed" and written > usage.output_tokens:
             # Anthropic counts the input at the beginning, and the output at an end that never came.
-            return replace(usage, output_tokens=written, estimated=True)
+            return msgspec.structs.replace(usage, output_tokens=written, estimated=True)
         return usage
 
     def _kept(self, said: Said) -> Keep | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import msgspec
 
 from edge_gateway import errors
 from edge_gateway.adaptations import Adaptations, Asked
@@ -15,7 +17,7 @@ from edge_gateway.event_stream import Said, StreamObserver, Usage
 from edge_gateway.forms import Form
 from edge_gateway.opening import NotBegun, Opening, wait_for_opening
 from edge_gateway.portkey import BrokenOff, Portkey, ShuttingDown, Stalled, Upstream
-from edge_gateway.portkey_config import FAILOVER_STATUSES, Bounds, Emitter, Plan, fitting, plan
+from edge_gateway.portkey_config import FAILOVER_STATUSES, Bounds, Emitter, Plan, Plans
 from edge_gateway.providers import Providers
 from edge_gateway.relay import EVENT_STREAM, JSON
 
@@ -37,8 +39,7 @@ class TimeLimits:
     total: float
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """What is to be sent: the client's bytes, to the first of `ranking` that answers.
 
     `said`: the headers that tell Portkey of it. `deadline`: when it has to be over (time.monotonic()). `retried`: the client
@@ -54,8 +55,7 @@ class Order:
     retried: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What came of it: a stream that has begun, or a whole answer with what it says.
 
     `adaptations`: the rules that were applied for the model that served.
@@ -66,8 +66,8 @@ class Answer:
     upstream: Upstream
     opening: Opening | None = None
     body: bytes = b""
-    usage: Usage = field(default_factory=Usage)
-    said: Said = field(default_factory=Said)
+    usage: Usage = Usage()
+    said: Said = Said()
 
 
 class NotServed(Exception):
@@ -103,14 +103,13 @@ class Dispatcher:
     ) -> None:
         self._portkey = portkey
         self._providers = providers
-        self._rules = rules
-        self._emitter = emitter
+        self._plans = Plans(providers, rules, emitter)
         self._circuits = circuits
         self._limits = limits
 
     async def send(self, order: Order) -> Answer:
         """The answer of the first model that gives one; NotServed when none does."""
-        ranked = fitting(order.ranking, self._providers, order.asked)
+        ranked = self._plans.fitting(order.ranking, order.asked)
         left = list(self._circuits.closed(ranked))
         if not left:
             raise NotServed(errors.all_resting(self._circuits.wait(ranked)))
@@ -135,7 +134,7 @@ class Dispatcher:
         limits = self._limits
         seconds = limits.first_byte if order.asked.request.stream else limits.answer
         bounds = Bounds(seconds, 1 + further, attempts=int(further > 0 and len(models) == 1 and not order.retried))
-        return plan(order.form, order.raw, models, self._providers, order.asked, self._rules, self._emitter, bounds)
+        return self._plans.plan(order.form, order.raw, models, order.asked, bounds)
 
     async def _try(self, order: Order, made: Plan) -> Answer:
         """One config's answer; _Failure when it brings none."""
@@ -224,9 +223,8 @@ class Dispatcher:
         """Seconds that all targets of a config may take together, and one for the way."""
         limits = self._limits
         seconds = limits.first_byte if order.asked.request.stream else limits.answer
-        deployments = [len(provider.deployments) for model in made.models if (provider := self._providers.of(model))]
         # A single model may be tried again.
-        return seconds * max(sum(deployments), 2) + 1
+        return seconds * max(made.deployments, 2) + 1
 
 
 def _begun_badly(failed: NotBegun, served: str, seconds: float, secrets: Sequence[str]) -> _Failure:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 # An event larger than this is no answer of a model.
 MAX_EVENT_BYTES = 4 * 1024 * 1024
@@ -19,8 +20,7 @@ _BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LINE = re.compile(rb"\r\n|\n|\r")
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Tokens as the provider counted them, or as they were estimated from the length of the texts."""
 
     input_tokens: int = 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from edge_gateway.decisions import Decision, Offer, Question
 

@@ -7,8 +7,9 @@ import contextlib
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+import msgspec
 
 from edge_gateway import telemetry
 from edge_gateway.cache import Answers, Kept
@@ -31,14 +32,13 @@ Settle: TypeAlias = Callable[[Usage, str, float | None], Coroutine[None, None, N
 Keep: TypeAlias = tuple[bytes, Kept]
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(msgspec.Struct, frozen=True):
     """A delivery that has ended: `served` gave the reply, after its request was fitted by the rules `adaptations`."""
 
     decision: Decision
     served: str
     outcome: str
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
     adaptations: tuple[str, ...] = ()
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
+
+import msgspec
 
 from edge_gateway import conversations
 from edge_gateway.call import Call
@@ -14,6 +15,7 @@ from edge_gateway.decisions import Decision
 # gateway heeds those in no inline config (1.15.2), so that it is also told to forward them as they are.
 _ANTHROPIC = ("anthropic-version", "anthropic-beta")
 _TOKENS = re.compile(r"[A-Za-z0-9.,_ -]{1,500}")
+_encoded = msgspec.json.Encoder().encode
 # Portkey takes no longer value in its metadata.
 LONGEST = 128
 
@@ -34,7 +36,7 @@ def portkey_said(call: Call, decision: Decision, *, cached: bool) -> Mapping[str
         metadata["_user"] = call.key_name
     said = {
         "x-portkey-trace-id": decision.id,
-        "x-portkey-metadata": json.dumps({name: value[:LONGEST] for name, value in metadata.items() if value}),
+        "x-portkey-metadata": _encoded({name: value[:LONGEST] for name, value in metadata.items() if value}).decode(),
     }
     if cached:
         said["x-portkey-cache-namespace"] = conversations.caller(call.request_headers, call.peer).hex()

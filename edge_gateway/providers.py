@@ -141,7 +141,8 @@ class Providers(Mapping[str, Provider]):
 
     def of(self, model: str) -> Provider | None:
         """The provider of `provider/model`, None when it cannot be reached."""
-        return self.get(provider_of(model))
+        name = provider_of(model)
+        return self._named.get(name) or self.get(name)
 
 
 def provider_of(model: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
+from msgspec.structs import replace
 
 from edge_gateway.decisions import Decision, ModelFacts, Offer, ProfileFacts, Question
 from edge_gateway.errors import GatewayError, context_exceeded, no_candidate, unknown_model

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
 
 from edge_gateway import chat_request, errors, telemetry
 from edge_gateway.aider import Understanding
@@ -22,8 +23,7 @@ from edge_gateway.router_client import RouterClient, RouterUnavailable
 _MODEL_NAME = re.compile(r"(?=.{1,200}$)[!-.0-~]+(/[!-.0-~]+)*")
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
+class Asker(msgspec.Struct, frozen=True):
     """Who asks: a tenant, and a name within it, the key's; empty where nobody says."""
 
     tenant: str = ""
@@ -55,6 +55,8 @@ class Routing:
         self._translates = translates
         self._clock = clock
         self._leases = Leases()
+        # By form's name; what can be reached stays the same.
+        self._speakers: dict[str, list[str]] = {}
 
     def profiles(self) -> list[str]:
         """The profiles a client may ask for, as far as they are known here."""
@@ -70,8 +72,11 @@ class Routing:
 
     def speakers(self, form: Form) -> list[str]:
         """The providers that take requests of a form, by name."""
-        everybody = self._translates(form.name)
-        return sorted(name for name, provider in self._providers.items() if everybody or provider.speaks(form.name))
+        if (known := self._speakers.get(form.name)) is None:
+            everybody = self._translates(form.name)
+            speaking = (name for name, provider in self._providers.items() if everybody or provider.speaks(form.name))
+            known = self._speakers[form.name] = sorted(speaking)
+        return known
 
     def question(
         self,
@@ -157,7 +162,8 @@ class Routing:
         usable = self._reachable(decision.ranking, question)
         if usable[:1] != decision.ranking[:1]:
             return self._default(question, f"it chose {decision.ranking[0]}, which cannot be reached")
-        decision = replace(decision, ranking=usable)
+        if usable != decision.ranking:
+            decision = msgspec.structs.replace(decision, ranking=usable)
         self._leases.keep(question, decision, self._clock())
         return decision
 

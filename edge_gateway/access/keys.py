@@ -97,9 +97,10 @@ def _read(path: Path) -> Sequence[tuple[str, Key]]:
 
 def _carried(headers: Mapping[str, str]) -> str | None:
     """The key in the first of the headers that is there, None without one; a GatewayError when it cannot be a key."""
-    for name in _HEADERS:
-        # A mapping of HTTP headers may hold a name more than once.
-        values = [value for header, value in headers.items() if header.lower() == name]
+    # A mapping of HTTP headers may hold a name more than once.
+    carried = [(name, value) for header, value in headers.items() if (name := header.lower()) in _HEADERS]
+    for name in _HEADERS if carried else ():
+        values = [value for header, value in carried if header == name]
         if not values:
             continue
         text = values[0].strip()

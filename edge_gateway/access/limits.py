@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+import msgspec
+
 # Seconds that a count per minute looks back. The second in which they begin counts in full, so that no 60 seconds ever
 # hold more than the limit, wherever they begin.
 WINDOW = 60
@@ -53,8 +55,7 @@ class Limits:
 _NONE = Limits()
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """The most that a request may use; `usd` is None where the price is not known. ValueError when that is no amount."""
 
     tokens: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class Purpose(StrEnum):
@@ -33,8 +34,7 @@ class PreviousOutcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-@dataclass(frozen=True, slots=True)
-class ChatFile:
+class ChatFile(msgspec.Struct, frozen=True):
     """A file in the chat: its name, a digest of its contents (16 bytes), and their length in characters."""
 
     name: str
@@ -42,8 +42,7 @@ class ChatFile:
     characters: int
 
 
-@dataclass(frozen=True, slots=True)
-class Understanding:
+class Understanding(msgspec.Struct, frozen=True):
     """What a request says about itself.
 
     `failures`: how many failed replies in a row it shows, the previous one included; a reply without edits and an

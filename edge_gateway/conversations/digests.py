@@ -7,7 +7,8 @@ with each string, so that a large text is gone through once. They mean nothing o
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 _SHORT = 4
 _MASK = 0xFFFF_FFFF
@@ -33,8 +34,7 @@ def common(one: bytes, other: bytes) -> int:
     return count // _SHORT
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
+class Fingerprint(msgspec.Struct, frozen=True, gc=False):
     """A text's length, and short digests of its first 1, 2, 4, … characters: enough to know its beginnings again."""
 
     length: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
+
+import msgspec
 
 from edge_gateway.conversations.digests import Fingerprint, digest
 from edge_gateway.conversations.memory import By, Conversation, Exchange, Memory, State
@@ -20,8 +21,7 @@ MOST_ALIKE = 64
 Evidence = dict[int, Exchange]
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(msgspec.Struct, frozen=True):
     """Where a request belongs, and by what that was recognised.
 
     `latest`: the latest reply it shows, `reply`: the exchange that it is from, where that is one of the conversation's.

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import msgspec
+
 from edge_gateway.conversations.digests import Fingerprint
 
 # Exchanges remembered of one conversation, the summaries among them where there are others, and those with their files.
@@ -36,8 +38,7 @@ class By(StrEnum):
     BODY = "body"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """How the reply to a decision fared, and the model that gave it."""
 
     decision_id: str
@@ -45,8 +46,7 @@ class Verdict:
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
-class Previous:
+class Previous(msgspec.Struct, frozen=True):
     """What was found of the previous reply, so that a repeated request is told the same."""
 
     outcome: str = "none"
@@ -72,7 +72,7 @@ class Exchange:
     system: int
     files: Mapping[str, bytes]
     used: float
-    previous: Previous = Previous()
+    previous: Previous = field(default_factory=Previous)
     state: State = State.PENDING
     decision_id: str = ""
     served: str = ""

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from edge_gateway.conversations import linking, verdicts
-from edge_gateway.conversations.digests import Fingerprint, common, digest, each
+from edge_gateway.conversations.digests import Fingerprint, common, digest
 from edge_gateway.conversations.memory import By, Conversation, Exchange, Memory, Previous, State, Verdict
 from edge_gateway.conversations.request import TALKING, Request
 from edge_gateway.conversations.verdicts import Finding
 
-# Turns whose digests are kept, and purposes of which they are: a prompt cache forgets the rest before we do.
-MOST_TURNS, MOST_PURPOSES = 256, 3
+# Purposes of which the digests of turns are kept.
+MOST_PURPOSES = 3
 _THOUGHTS_END = "</think>"
 
 
-@dataclass(frozen=True, slots=True)
-class Recognised:
+class Recognised(msgspec.Struct, frozen=True):
     """What is known of a request's past; nothing of it is remembered before the request has its decision.
 
     `linked`: by what it was recognised, `new` when it was not. `previous`: the reply it tells of, as far as known.
@@ -87,7 +87,7 @@ class Conversations:
         if request.purpose in TALKING:
             # The latest purposes last in the dictionary, so that the first is the one to go.
             conversation.sent.pop(request.purpose, None)
-            conversation.sent[request.purpose] = _sent(request)
+            conversation.sent[request.purpose] = request.sent
             while len(conversation.sent) > MOST_PURPOSES:
                 del conversation.sent[next(iter(conversation.sent))]
         return told
@@ -139,13 +139,9 @@ def _previous(request: Request, conversation: Conversation, finding: Finding) ->
         return Previous()
     about = finding.about
     model, decision_id = (about.served, about.decision_id) if about else ("", "")
-    shared = common(conversation.sent.get(request.purpose, b""), _sent(request))
+    shared = common(conversation.sent.get(request.purpose, b""), request.sent)
     characters = sum(len(turn.text) for turn in request.turns[:shared])
     return Previous(finding.outcome, finding.failures, model, decision_id, characters)
-
-
-def _sent(request: Request) -> bytes:
-    return each(turn.text for turn in request.turns[:MOST_TURNS])
 
 
 def _system(request: Request, conversation: Conversation) -> int:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+import msgspec
+
+from edge_gateway.conversations import digests
+
 # Whose replies a person reads, or an editor carries out.
 TALKING = frozenset({"code", "ask", "context", "architect", "editor", "chat"})
+# Turns whose digests are kept: a prompt cache forgets the rest before we do.
+MOST_TURNS = 256
 FAILED = frozenset({"edit_failed", "lint_failed", "command_failed", "undone"})
 _RULES = ("system", "developer")
 
@@ -25,9 +30,8 @@ class Turn(Protocol):
         """What is said."""
 
 
-# Without slots: what is worked out once is kept beside the fields.
-@dataclass(frozen=True)
-class Request:
+# With a dictionary: what is worked out once is kept beside the fields.
+class Request(msgspec.Struct, frozen=True, dict=True):
     """What came, and what was understood of it.
 
     `caller`: a digest that tells callers apart. `stated`: the conversation's id where the client names it. `body`: a digest
@@ -62,6 +66,11 @@ class Request:
                 state = hash((state, turn.role, turn.text))
             found.append(state)
         return found
+
+    @cached_property
+    def sent(self) -> bytes:
+        """Short digests of the first turns, each."""
+        return digests.each(turn.text for turn in self.turns[:MOST_TURNS])
 
     @property
     def asked(self) -> str:

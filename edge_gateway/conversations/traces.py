@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import islice
+
+import msgspec
 
 from edge_gateway.conversations.edits import DIFFS
 from edge_gateway.conversations.request import Request, Turn
@@ -33,8 +34,7 @@ _CONTEXT_MARKS = ("\nUSER: ", "\nASSISTANT: ")
 _SUMMARY_MARKS = ("\n# USER\n", "\n# ASSISTANT\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(msgspec.Struct, frozen=True):
     """An earlier reply as a request shows it.
 
     `asked`: what the user had said before it, empty when that is not shown. `reply`: the reply, empty when there was none.

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from edge_gateway.conversations.digests import Fingerprint
 from edge_gateway.conversations.edits import committed_files, edited_files
@@ -21,8 +21,7 @@ _EDITOR = ("editor",)
 _MAIN = ("code", "ask", "context", "architect")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """How the previous reply fared, all considered; `about`: which one that is, `failures`: in a row, it included.
 
     `committed`: the files that git shows changed by it. `applied`: its edit, not known before. `differs`, `undone`: an

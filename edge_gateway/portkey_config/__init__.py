@@ -8,6 +8,7 @@ chain with another provider in it takes the second, unless that would drop a fie
 from edge_gateway.portkey_config.emitters import FAILOVER_STATUSES, Emitter, Features, Hosted, OpenSource
 from edge_gateway.portkey_config.guardrails import unheeded
 from edge_gateway.portkey_config.plan import MAX_TARGETS, Bounds, Plan, fitting, plan
+from edge_gateway.portkey_config.plans import Plans
 
 __all__ = [
     "FAILOVER_STATUSES",
@@ -18,6 +19,7 @@ __all__ = [
     "Hosted",
     "OpenSource",
     "Plan",
+    "Plans",
     "fitting",
     "plan",
     "unheeded",

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
+
 from edge_gateway.forms import CHAT, MESSAGES, RESPONSES
 from edge_gateway.providers import CATALOGUE, Deployment, Provider
 
@@ -34,8 +36,7 @@ class Features:
         return bool(self.input_guardrails or self.output_guardrails)
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(msgspec.Struct, frozen=True):
     """How a dispatch's targets are reached: the client's form, the route, and the seconds each has for its headers."""
 
     form: str

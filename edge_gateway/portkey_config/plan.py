@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from edge_gateway import prompt_messages
 from edge_gateway.adaptations import Adaptation, Adaptations, Asked, adapted_body
@@ -44,11 +45,11 @@ TRANSLATED_FIELDS = frozenset(
 _TARGET = re.compile(r"targets\[(\d+)\]")
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """Where to send a request, with which config and body, and which models that config may reach, in its order.
 
     `config`: inline JSON, or the id of one saved at hosted Portkey. `adaptations`: the rules applied for each model.
+    `deployments`: how many accounts and addresses of all its models may be tried.
     """
 
     route: str
@@ -56,6 +57,7 @@ class Plan:
     models: tuple[str, ...]
     body: bytes
     adaptations: Mapping[str, tuple[str, ...]]
+    deployments: int
 
     def position(self, last_used: str) -> int:
         """Which of the models answered, from Portkey's x-portkey-last-used-option-index; the first when it does not say."""
@@ -64,8 +66,7 @@ class Plan:
         return position if position < len(self.models) else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True):
     """How far one dispatch may go: seconds each model has for its headers, targets in all, repeats of a single one."""
 
     seconds: float
@@ -73,8 +74,7 @@ class Bounds:
     attempts: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(msgspec.Struct, frozen=True):
     model: str
     provider: Provider
     adaptation: Adaptation
@@ -122,7 +122,8 @@ def plan(
         chain.pop()
     names = {candidate.model: candidate.adaptation.names for candidate in chain}
     route = f"/proxy{form.path}" if verbatim else form.path
-    return Plan(route, config, tuple(names), body, names)
+    deployments = sum(len(candidate.provider.deployments) for candidate in chain)
+    return Plan(route, config, tuple(names), body, names, deployments)
 
 
 def _chain(
@@ -153,4 +154,5 @@ def _saved(form: Form, raw: bytes, candidate: _Candidate, stable: int) -> Plan:
     body, (extra,) = adapted_body(raw, [candidate.adaptation], stable)
     named = prompt_messages.with_values(body, _params(candidate, extra))
     applied = {candidate.model: candidate.adaptation.names}
-    return Plan(form.path, candidate.provider.config, (candidate.model,), named, applied)
+    deployments = len(candidate.provider.deployments)
+    return Plan(form.path, candidate.provider.config, (candidate.model,), named, applied, deployments)

@@ -1,8 +1,7 @@
 """While the router lets it, the edge keeps a conversation on its model by itself, and tells; for all else it asks."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from edge_gateway.decisions import Decision, ModelFacts, Offer, PreviousReply, Question
 from edge_gateway.leases import Leases
