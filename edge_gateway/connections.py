@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from edge_gateway import errors, telemetry
+from edge_gateway.cycle import Cycle
 from edge_gateway.errors import GatewayError
 
 # Of a request's first line and headers together. Nothing that a client has to say there is longer.
@@ -179,7 +181,7 @@ class Connection(HttpToolsProtocol):
             self._give_up(errors.bad_http("it has to have one Host header"))
         self._head_since, self._in_head = None, False
         self._body_since, self._body_bytes = time.monotonic(), 0
-        super().on_headers_complete()
+        self._begin_cycle()
 
     def on_body(self, body: bytes) -> None:
         """More of a body."""
@@ -223,6 +225,37 @@ class Connection(HttpToolsProtocol):
                 self.transport.abort()
         elif self._body_since is not None and self._body_late(now, self._body_since):
             self._refuse(errors.request_too_slow())
+
+    def _begin_cycle(self) -> None:
+        """Have the request served, as uvicorn does, but for its other protocols and bounds, by a cycle of our own."""
+        version, scope = self.parser.get_http_version(), self.scope
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = url.path
+        scope["query_string"] = url.query or b""
+        before = self.cycle
+        self.cycle = Cycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            # One that came before the answer to the last waits for it.
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def _parse(self, data: bytes) -> None:
         while data:
