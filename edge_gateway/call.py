@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-import uuid
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,7 +60,7 @@ class Call:
     told: bool = False
 
     def __post_init__(self) -> None:
-        self.headers["x-request-id"] = f"req_{uuid.uuid4().hex}"
+        self.headers["x-request-id"] = f"req_{secrets.token_hex(16)}"
 
     def elapsed(self) -> float:
         """Seconds since the request came."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import uuid
+import secrets
 
 import msgspec
 from redis.exceptions import RedisError
@@ -33,7 +33,7 @@ class CircuitNews:
         """ValueError when `url` is not an address."""
         self._redis = open_redis(url)
         self._circuits = circuits
-        self._edge = uuid.uuid4().hex
+        self._edge = secrets.token_hex(16)
         self._under_way: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Task[None] | None = None
 

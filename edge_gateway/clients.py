@@ -55,15 +55,15 @@ class Clients:
             raise errors.forbidden(text, "model_not_allowed", "model")
 
     async def admit(
-        self, key: Key | None, request: ChatRequest, body_bytes: int, models: Sequence[str]
+        self, key: Key | None, request: ChatRequest, body_bytes: int, candidates: Callable[[str], Sequence[str]]
     ) -> Settle | None:
         """Let a request in under the key's limits, or refuse it; what is called when its cost is known.
 
-        `models`: those that may serve it.
+        `candidates`: the models that may serve what is asked for.
         """
-        if key is None or self._admission is None:
+        if key is None or self._admission is None or key.limits.unlimited:
             return None
-        offer = self._offer()
+        offer, models = self._offer(), candidates(request.model)
         if key.limits.budgeted and not offer.models:
             raise budget_unknown(key)
         if key.limits.budgeted and not models:

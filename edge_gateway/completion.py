@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
-import uuid
 from collections.abc import Mapping
 
 import msgspec
@@ -130,7 +130,7 @@ class Completion:
             continuation=understanding.continuation,
             files={file.name: file.digest for file in understanding.files},
         )
-        recognised = self._conversations.recognise(asked, call.started, f"conv_{uuid.uuid4().hex}")
+        recognised = self._conversations.recognise(asked, call.started, f"conv_{secrets.token_hex(16)}")
         call.headers["x-router-conversation-id"] = recognised.conversation_id
         return recognised
 
@@ -153,8 +153,7 @@ class Completion:
         """Have a model chosen, and deliver what it answers."""
         asker = self._clients.asker(asked.key, call.request_headers)
         question = self._routing.question(asked.form, asked.request, asked.understanding, asked.recognised, asker)
-        models = self._routing.candidates(asked.request.model)
-        settle = await self._clients.admit(asked.key, asked.request, len(call.body), models)
+        settle = await self._clients.admit(asked.key, asked.request, len(call.body), self._routing.candidates)
         try:
             decision = await self._decide(call, asked, question)
         except BaseException:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import uuid
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -169,7 +169,7 @@ class Routing:
 
     def _default(self, question: Question, problem: str) -> Decision:
         telemetry.problem("router_unavailable", problem=problem)
-        own_id = f"edge_{uuid.uuid4().hex}"
+        own_id = f"edge_{secrets.token_hex(16)}"
         if question.model:
             reason = f"{question.model} was asked for by name; the router gave no decision ({problem})"
             return Decision(own_id, False, (question.model,), "requested", reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
+import secrets
 
 from edge_gateway.access import refusals
 from edge_gateway.access.entries import Key
@@ -64,7 +64,7 @@ class Admission:
             return Ticket()
         if key.limits.budgeted and claim.usd is None:
             raise refusals.price_unknown(key.name)
-        id = uuid.uuid4().hex
+        id = secrets.token_hex(16)
         refusal = await self._refusal(key, id, claim)
         if refusal is not None:
             raise refusals.refused(key, refusal)

@@ -12,8 +12,8 @@ import msgspec
 
 _SHORT = 4
 _MASK = 0xFFFF_FFFF
-# Of a longer text no further beginnings are told apart.
-_LONGEST_BEGINNING = 2**16
+# The lengths of the beginnings that are told apart.
+_LENGTHS = tuple(2**power for power in range(17))
 
 
 def digest(*texts: str) -> int:
@@ -23,7 +23,7 @@ def digest(*texts: str) -> int:
 
 def each(texts: Iterable[str]) -> bytes:
     """A short digest of every text, one behind the other."""
-    return b"".join(map(_short, texts))
+    return b"".join([(hash(text) & _MASK).to_bytes(_SHORT) for text in texts])
 
 
 def common(one: bytes, other: bytes) -> int:
@@ -44,17 +44,9 @@ class Fingerprint(msgspec.Struct, frozen=True, gc=False):
     def of(cls, text: str) -> Fingerprint:
         """The fingerprint of a text; blanks around it do not count."""
         text = text.strip()
-        found, end = [], 1
-        while end <= min(len(text), _LONGEST_BEGINNING):
-            found.append(_short(text[:end]))
-            end *= 2
-        return cls(len(text), b"".join(found))
+        lengths = _LENGTHS[: len(text).bit_length()]
+        return cls(len(text), each([text[:length] for length in lengths]))
 
     def begins_with(self, other: Fingerprint) -> bool:
         """Whether this text may begin with the other one: at least half of the other one agrees, or 64 Ki characters."""
         return other.length <= self.length and self.beginnings.startswith(other.beginnings)
-
-
-def _short(text: str) -> bytes:
-    short: int = hash(text) & _MASK
-    return short.to_bytes(_SHORT)
