@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge_gateway import errors, forms, telemetry
 
@@ -13,7 +13,8 @@ from edge_gateway import errors, forms, telemetry
 BEAT, PERIOD = 0.02, 0.05
 # What the share that is let in falls to at most in a period, grows by, and is at least, to see whether there is room.
 STEEPEST, RECOVERY, LEAST = 0.4, 0.03, 0.05
-# Up to so many requests under way are no overload, however late the event loop is: there is no queue to shed.
+# Up to so many requests that wait for their answer to begin are no overload, however late the event loop is, which another
+# process may be the reason for: there is no queue to shed.
 FEW = 16
 # Seconds between two lines of the log about it.
 QUIET = 1.0
@@ -79,6 +80,7 @@ class Shedding:
         self._valve = valve
         self._most_requests = most_requests
         self._under_way = 0
+        self._unanswered = 0
         self._refused = 0
         self._told = float("-inf")
 
@@ -87,14 +89,24 @@ class Shedding:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        if self._under_way >= self._most_requests or (self._under_way >= FEW and not self._valve.opens()):
+        if self._under_way >= self._most_requests or (self._unanswered >= FEW and not self._valve.opens()):
             await self._refuse(scope, send)
             return
+        waits = True
+
+        async def begin(message: Message) -> None:
+            nonlocal waits
+            self._unanswered -= waits
+            waits = False
+            await send(message)
+
         self._under_way += 1
+        self._unanswered += 1
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, begin)
         finally:
             self._under_way -= 1
+            self._unanswered -= waits
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
         self._tell()
@@ -111,5 +123,11 @@ class Shedding:
         if now - self._told >= QUIET:
             # A line for each would be work for nothing at the worst of times.
             share = round(self._valve.share, 2)
-            telemetry.problem("overloaded", refused=self._refused, under_way=self._under_way, let_in=share)
+            telemetry.problem(
+                "overloaded",
+                refused=self._refused,
+                under_way=self._under_way,
+                unanswered=self._unanswered,
+                let_in=share,
+            )
             self._told, self._refused = now, 0

@@ -7,6 +7,7 @@ import uuid
 from collections import Counter
 
 import pytest
+from aiohttp import web
 
 from edge_gateway.overload import BEAT, FEW, LEAST, PERIOD, RECOVERY, Valve
 from tests.conftest import edge_beside
@@ -123,3 +124,27 @@ async def test_while_the_edge_is_late_some_are_refused_and_all_that_were_let_in_
         assert set(statuses) == {200, 503}
         assert statuses[503] > statuses[200]
         assert await ask() == 200
+
+
+async def test_streams_that_have_begun_are_no_overload_however_late_the_edge_is(http, system, portkey, edge_config):
+    go_on = threading.Event()
+
+    async def begin(request, body):
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(fake.EVENTS[0])
+        await asyncio.to_thread(go_on.wait)
+        for event in fake.EVENTS[1:]:
+            await response.write(event)
+        return response
+
+    system.provider.script["first"] = begin
+    with edge_beside(system, portkey, edge_config, EDGE_MAX_LAG_SECONDS="0.000000001") as edge:
+        begun = []
+        for number in range(2 * FEW):
+            body = {**ASK, "messages": [{"role": "user", "content": str(number)}]}
+            begun.append(await http.post(f"{edge.url}/v1/chat/completions", json=body))
+        go_on.set()
+        assert {answer.status for answer in begun} == {200}
+        for answer in begun:
+            await answer.read()
