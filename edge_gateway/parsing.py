@@ -8,7 +8,7 @@ from edge_gateway.chat_request import ChatRequest
 from edge_gateway.forms import Form
 
 # Up to here reading takes less time than two threads take to meet.
-SMALL = 256 * 1024
+SMALL = 512 * 1024
 
 
 async def parsed(form: Form, raw: bytes) -> ChatRequest:

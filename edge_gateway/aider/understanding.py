@@ -35,7 +35,7 @@ class PreviousOutcome(StrEnum):
 
 
 class ChatFile(msgspec.Struct, frozen=True):
-    """A file in the chat: its name, a digest of its contents (16 bytes), and their length in characters."""
+    """A file in the chat: its name, a digest of its contents (16 bytes, of this process), and their length in characters."""
 
     name: str
     digest: bytes
