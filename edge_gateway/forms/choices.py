@@ -38,6 +38,8 @@ class _Usage(msgspec.Struct):
     prompt_tokens_details: _Details | None = None
 
 
+# How most chunks tell no usage.
+_NONE = (b"", b"null")
 _usage = msgspec.json.Decoder(_Usage)
 
 
@@ -70,6 +72,8 @@ def read_usage(raw: msgspec.Raw) -> Usage:
 
 
 def _read_usage(raw: msgspec.Raw) -> Usage | None:
+    if bytes(raw) in _NONE:
+        return None
     try:
         usage = _usage.decode(raw)
     except UNREADABLE:
