@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import aiohttp
+from typing import TYPE_CHECKING
 
 from edge_gateway import telemetry
 from edge_gateway.portkey import portkey_headers
+
+if TYPE_CHECKING:
+    import aiohttp
 
 # What an outcome is worth on Portkey's scale of -10 to 10, and how sure it is, 0 to 1; what stands here not is not told.
 _VALUES = {
@@ -24,8 +27,12 @@ class Feedback:
 
     def __init__(self, base_url: str, api_key: str) -> None:
         """`base_url` includes the version."""
+        # The client takes a third of a second to import, so only an edge that gives feedback pays for it.
+        import aiohttp  # noqa: PLC0415
+
         self._url = base_url.rstrip("/") + "/feedback"
-        self._session = aiohttp.ClientSession(
+        self._failures = (aiohttp.ClientError, OSError, TimeoutError)
+        self._session: aiohttp.ClientSession = aiohttp.ClientSession(
             headers=portkey_headers(api_key),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=SECONDS),
@@ -41,7 +48,7 @@ class Feedback:
             async with self._session.post(self._url, json=body, allow_redirects=False) as answer:
                 if not answer.ok:
                     telemetry.problem("feedback_failed", decision_id=trace_id, status=answer.status)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except self._failures as error:
             telemetry.problem("feedback_failed", decision_id=trace_id, status=type(error).__name__)
 
     async def close(self) -> None:
