@@ -167,7 +167,10 @@ class Connection(HttpToolsProtocol):
         """One header is whole."""
         if self._taking_up:
             return
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
         self._head_bytes += len(name) + len(value) + len(b": \r\n")
 
     def on_headers_complete(self) -> None:
@@ -176,7 +179,7 @@ class Connection(HttpToolsProtocol):
             return
         if self._head_bytes + len(self.url) > MOST_HEADER_BYTES:
             self._give_up(errors.header_too_large(MOST_HEADER_BYTES))
-        hosts = sum(name == b"host" for name, _ in self.headers)
+        hosts = [name for name, _ in self.headers].count(b"host")
         if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
             self._give_up(errors.bad_http("it has to have one Host header"))
         self._head_since, self._in_head = None, False

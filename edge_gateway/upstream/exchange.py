@@ -93,6 +93,12 @@ class Exchange:
             self.broken = not self.whole
         self._wake()
 
+    def on_message_begin(self) -> None:
+        """An answer begins."""
+        if self.whole:
+            # Another one, which nobody asked for.
+            self.keeps_alive = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header is whole, or one of what follows a body, which is passed over."""
         if self.status:
@@ -106,6 +112,8 @@ class Exchange:
 
     def on_headers_complete(self) -> None:
         """All headers are."""
+        if self.status:
+            return
         status = self._parser.get_status_code()
         if status in INFORMATIONAL and status != SWITCHING:
             # The answer itself is to come.
@@ -116,6 +124,8 @@ class Exchange:
 
     def on_body(self, body: bytes) -> None:
         """More of the body."""
+        if self.whole:
+            return
         self._dry = 0
         self._parts.append(body)
         self._unread += len(body)
@@ -125,9 +135,6 @@ class Exchange:
         if self.status and not self.whole:
             self.whole = True
             self.keeps_alive = self._parser.should_keep_alive()
-        elif self.whole:
-            # Another one came that nobody asked for.
-            self.keeps_alive = False
 
     def _wake(self) -> None:
         if self._changed is not None and not self._changed.done():
