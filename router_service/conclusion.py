@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import field
+from msgspec.structs import replace
 
 from router_service.catalog import Escalation
-from router_service.domain import Consultation, PinTrace, Ranked, Request, Source
+from router_service.domain import Consultation, PinTrace, Ranked, Request, Source, Word
 from router_service.escalation import Facts, Failed, respond
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Word, frozen=True):
     """What is to be concluded about: the request, its ranking, the pin as judged, and the failed reply to be answered.
 
     `below`: the models below the profile's floor, who stand at the ranking's end. `distrust`: why the previous reply's kind
@@ -29,8 +30,7 @@ class Case:
     heeds_distrust: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Conclusion:
+class Conclusion(Word, frozen=True):
     """The ranking, its first the chosen model; who decided; why; and what became of the pin."""
 
     ranking: tuple[Ranked, ...]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
 from cachetools import LRUCache
+from msgspec.structs import replace
 
 from router_service.catalog import Model
 from router_service.domain import FAILURES, Consultation, Decision, Message, Outcome

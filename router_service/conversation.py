@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+
+from msgspec.structs import replace
 
 from router_service.candidates import Shortlist
-from router_service.domain import FAILURES, Decision, Outcome, PinTrace, Purpose, Request, Source
+from router_service.domain import FAILURES, Decision, Outcome, PinTrace, Purpose, Request, Source, Word
 from router_service.escalation import Failed
 
 # Any model does these well, and their prompts are all different: there is no cache to keep warm.
@@ -20,8 +21,7 @@ TALK = frozenset({Purpose.ASK, Purpose.CONTEXT})
 MOST_BEATEN = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(Word, frozen=True):
     """The model a conversation is on, and what its replies came to.
 
     `input_tokens`, `request`: of the latest request, its length and which one it was. `failures`: replies that have failed
@@ -176,7 +176,7 @@ def _gone(pin: Pin, request: Request, choice: Shortlist) -> str:
     for entry in choice.removed:
         if entry.model == pin.model:
             return f"filter {entry.filter!r} removed it: {entry.detail}"
-    return "" if pin.model in {model.id for model in choice.kept} else "it is no longer a candidate"
+    return "" if choice.keeps(pin.model) else "it is no longer a candidate"
 
 
 def _after_failure(pin: Pin, request: Request) -> PinTrace:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
+from msgspec import field
 
 
 class Purpose(StrEnum):
@@ -53,16 +54,21 @@ class Source(StrEnum):
     REQUESTED = "requested"
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Word(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """An immutable value; as JSON it is written without the fields that are empty, which mean the same to every release.
+
+    A default that is not empty comes from a factory: it is written, for a later release may have another one.
+    """
+
+
+class Message(Word, frozen=True):
     """One turn of the conversation, clipped to what decides."""
 
     role: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Requirements:
+class Requirements(Word, frozen=True):
     """What the reply needs of a model; tokens are estimates."""
 
     input_tokens: int = 0
@@ -73,42 +79,42 @@ class Requirements:
     prefix_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PreviousReply:
+class PreviousReply(Word, frozen=True):
     """What is known about the conversation's previous reply."""
 
-    outcome: Outcome = Outcome.UNKNOWN
+    outcome: Outcome = field(default_factory=lambda: Outcome.UNKNOWN)
     model: str = ""
     decision_id: str = ""
     consecutive_failures: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+NOBODY: frozenset[str] = frozenset()
+
+
+class Request(Word, frozen=True):
     """One request to be decided; exactly one of profile, candidates and model is set."""
 
     messages: tuple[Message, ...] = ()
     profile: str = ""
     candidates: tuple[str, ...] = ()
     model: str = ""
-    purpose: Purpose = Purpose.CHAT
+    purpose: Purpose = field(default_factory=lambda: Purpose.CHAT)
     edit_format: str = ""
     conversation_id: str = ""
     requirements: Requirements = Requirements()
-    available_providers: frozenset[str] = frozenset()
+    available_providers: frozenset[str] = NOBODY
     cost_quality_tradeoff: int | None = None
     preference_id: str = ""
     previous_reply: PreviousReply = PreviousReply()
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
     tenant: str = ""
     ignore_pin: bool = False
-    unhealthy_providers: frozenset[str] = frozenset()
+    unhealthy_providers: frozenset[str] = NOBODY
     continuation: bool = False
     caller: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(Word, frozen=True):
     """One entry of a ranking; what is not known is None."""
 
     model: str
@@ -122,8 +128,7 @@ class Ranked:
     outcomes: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(Word, frozen=True):
     """A candidate that a hard filter removed, and what it lacked."""
 
     model: str
@@ -131,8 +136,7 @@ class Removed:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Consultation:
+class Consultation(Word, frozen=True):
     """What became of asking Not Diamond: a checked recommendation, or the problem with its answer."""
 
     model: str = ""
@@ -143,8 +147,7 @@ class Consultation:
     not_offered: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PinTrace:
+class PinTrace(Word, frozen=True):
     """What became of a conversation's pin: the model, whether the decision kept to it, and why."""
 
     model: str
@@ -152,8 +155,7 @@ class PinTrace:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ShadowTrace:
+class ShadowTrace(Word, frozen=True):
     """What another profile's policy would have decided; it was not applied."""
 
     profile: str
@@ -161,8 +163,7 @@ class ShadowTrace:
     expected_cost_usd: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LearningTrace:
+class LearningTrace(Word, frozen=True):
     """What outcomes have taught about a decision's candidates; `mode` says whether the decision rests on it."""
 
     mode: str
@@ -172,8 +173,7 @@ class LearningTrace:
     distrust: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Word, frozen=True):
     """A decision with its reasons; `ranking` starts with the chosen model, `time` is seconds since the epoch."""
 
     id: str
@@ -199,8 +199,7 @@ class Decision:
     lease_seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Leased:
+class Leased(Word, frozen=True):
     """A decision that a caller has made under a lease: its id, the decision that came with the lease, and its time."""
 
     decision_id: str

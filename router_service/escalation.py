@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from router_service.catalog import Catalog, Escalation
-from router_service.domain import FAILURES, Outcome, Ranked
+from router_service.domain import FAILURES, Outcome, Ranked, Word
 
 # Qualities and shares that differ by less are the same: sums of decimal fractions are not exact.
 TOLERANCE = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Word, frozen=True):
     """A failed reply: whose, how it failed, and how long the row is.
 
     `in_a_row`: replies in a row that have failed, this one included; `tries`: how many of them are this model's own;
@@ -27,8 +25,7 @@ class Failed:
     earlier: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Word, frozen=True):
     """What is known of a model, each a share from 0 to 1.
 
     `quality`: tasks solved; `well_formed`: tasks whose edits all matched; `retry_success`: failures its second try mends.
@@ -39,8 +36,7 @@ class Facts:
     retry_success: float
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Word, frozen=True):
     """The model to answer next, whether it is another one than failed, and why."""
 
     model: str

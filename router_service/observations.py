@@ -20,19 +20,19 @@ class Lengths:
     """Means of output tokens, by purpose and model."""
 
     def __init__(self) -> None:
-        self._observed: dict[tuple[Purpose, str], Observed] = {}
+        self._observed: dict[Purpose, dict[str, Observed]] = {}
 
-    @property
-    def observations(self) -> Mapping[tuple[Purpose, str], Observed]:
-        """What has been observed so far."""
-        return self._observed
+    def of(self, purpose: Purpose) -> Mapping[str, Observed]:
+        """What has been observed so far, by model."""
+        return self._observed.get(purpose, {})
 
     def learn(self, purpose: Purpose, model: str, output_tokens: int) -> None:
         """Take a reply's length into account."""
-        seen = self._observed.get((purpose, model), Observed(0, 0.0))
+        models = self._observed.setdefault(purpose, {})
+        seen = models.get(model, Observed(0, 0.0))
         count = min(seen.count + 1, MEMORY)
         mean = seen.output_tokens + (output_tokens - seen.output_tokens) / count
-        self._observed[purpose, model] = Observed(count, mean)
+        models[model] = Observed(count, mean)
 
 
 class _Window:

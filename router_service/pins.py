@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, fields, replace
+from json.encoder import encode_basestring_ascii as quoted
+
+import msgspec
+from msgspec.structs import replace
 
 from router_service.conversation import TALK, Pin, is_pinned, owe
 from router_service.domain import FAILURES, Purpose, Request
 from router_service.stores import Store
 
-# What a stored pin's fields must be.
-KINDS: dict[str, type | tuple[type, ...]] = {
-    "model": str,
-    "input_tokens": int,
-    "request": str,
-    "failures": int,
-    "tries": int,
-    "escalated_from": str,
-    "mended": bool,
-    "used": (float, int),
-    "beaten": (list, tuple),
-    "owed": str,
-}
+# What is as it is without saying is not written: there may be a million pins. What a later version adds is left out.
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Pin)
 
 
 class Pins:
@@ -41,10 +33,7 @@ class Pins:
         """Remember a conversation's pin for so many seconds; nothing without one, or with 0 seconds."""
         if pin is None or not is_pinned(request) or seconds <= 0:
             return
-        # What is as it is without saying is not written: there may be a million pins.
-        unsaid = {field.name: field.default for field in fields(Pin)}
-        said = {name: value for name, value in asdict(pin).items() if value != unsaid[name]}
-        await self._store.put(_key(request, request.purpose), json.dumps(said).encode(), seconds)
+        await self._store.put(_key(request, request.purpose), _ENCODER.encode(pin), seconds)
 
     async def owe(self, request: Request, seconds: float) -> None:
         """Remember with the code turns' pin what a question tells of their reply's failure."""
@@ -56,19 +45,16 @@ class Pins:
 
 
 def _read(value: bytes) -> Pin | None:
-    """A stored pin; None when somebody else wrote it. What a later version adds is left out."""
+    """A stored pin; None when somebody else wrote it."""
     try:
-        document = json.loads(value)
-        pin = Pin(**{field.name: document[field.name] for field in fields(Pin) if field.name in document})
-    except (ValueError, TypeError):
+        pin = _DECODER.decode(value)
+    except ValueError:
         return None
-    right = all(isinstance(getattr(pin, name), kind) for name, kind in KINDS.items())
-    if not right or not all(isinstance(model, str) for model in pin.beaten) or pin.owed not in ("", *FAILURES):
-        return None
-    return replace(pin, beaten=tuple(pin.beaten))
+    return pin if pin.owed in ("", *FAILURES) else None
 
 
 def _key(request: Request, purpose: Purpose) -> str:
     # A ping keeps the code turns' cache warm, so it follows their model.
     purpose = Purpose.CODE if purpose is Purpose.CACHE_PING else purpose
-    return json.dumps(["pin", request.tenant, request.conversation_id, purpose])
+    # As a JSON array, which every release has written it as.
+    return f'["pin", {quoted(request.tenant)}, {quoted(request.conversation_id)}, "{purpose}"]'

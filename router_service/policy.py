@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 from router_service.catalog import Catalog, Profile
-from router_service.domain import Purpose, Request
+from router_service.domain import Purpose, Request, Word
 from router_service.errors import UnknownProfile
 
 # Housekeeping: a cheap model does it well, and nobody should wait for a recommendation about it.
@@ -19,8 +18,7 @@ UNNAMED = Profile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Word, frozen=True):
     """A profile applied to one request; `names` are its candidates in the profile's order."""
 
     profile: Profile

@@ -11,7 +11,9 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from router_service.breaker import Breaker, Ticket
 from router_service.catalog import Model

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from router_service.domain import Outcome, Purpose, Source
+from router_service.domain import Outcome, Purpose, Source, Word
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Word, frozen=True):
     """How the reply to a decision fared, as its caller reports it; what is not known is 0 or None."""
 
     decision_id: str
@@ -27,8 +24,7 @@ class Report:
     adaptations: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Word, frozen=True):
     """How a reply fared in the end, with what learning needs of its decision; times are seconds since the epoch.
 
     `first` tells a reply to the user's request from one that had an earlier reply's failure to mend.
@@ -44,8 +40,7 @@ class Verdict:
     first: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Word, frozen=True):
     """Which decisions to list or sum up; what is empty does not restrict, times are seconds since the epoch."""
 
     tenant: str = ""
@@ -56,8 +51,7 @@ class Query:
     until: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Word, frozen=True):
     """A decision in a list, with what was reported of it; what is not known is empty, 0 or None."""
 
     decision_id: str
@@ -83,16 +77,14 @@ class Summary:
     caller: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Word, frozen=True):
     """Summaries, latest first, and the token of the next page; empty when this is the last."""
 
     summaries: tuple[Summary, ...]
     next_token: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Savings:
+class Savings(Word, frozen=True):
     """Decisions of one purpose and served model summed up; costs over those whose tokens were reported."""
 
     purpose: Purpose | None
@@ -116,8 +108,7 @@ class Savings:
     replies: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Spending:
+class Spending(Word, frozen=True):
     """What one caller's replies have cost, over those whose cost is known; `decisions` counts them all."""
 
     caller: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 from cachetools import LRUCache
+from msgspec.structs import replace
 
 from router_service import economics
 from router_service.catalog import Catalog

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import uuid
+import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import date
 from typing import Protocol
 
+from msgspec import field
+from msgspec.structs import replace
+
 from router_service import clipping, economics, local_policy, policy
-from router_service.candidates import Shortlist, shortlist
+from router_service.candidates import Shortlist
 from router_service.catalog import Catalog, Model, Profile
 from router_service.conclusion import Case, Conclusion, conclude, settle, stay
 from router_service.conversation import Pin, failed_reply, follow, hear, is_pinned, judge, lease
-from router_service.domain import Consultation, Decision, Leased, Message, PinTrace, Ranked, Request, ShadowTrace
+from router_service.domain import Consultation, Decision, Leased, Message, PinTrace, Ranked, Request, ShadowTrace, Word
 from router_service.errors import NoCandidate
 from router_service.escalation import Failed, facts_of
+from router_service.ground import Ground, ground_of
 from router_service.learning import Learning, trace_of, verdict_of
 from router_service.local_policy import Learnt, Situation
 from router_service.observations import Health, Lengths
 from router_service.pins import Pins
 from router_service.policy import Policy
 from router_service.records import Report
+from router_service.standings import Standings
 
 # Seconds of the caller's deadline kept back for the way home.
 MARGIN = 0.05
@@ -29,6 +33,8 @@ MARGIN = 0.05
 LEASED = "the conversation stays on its model while the prompt cache is warm, by the lease of {lease}"
 # Characters of a message that are read for a consultation.
 LONGEST_READ = 50_000
+EPOCH, DAY = date(1970, 1, 1).toordinal(), 86_400.0
+NOTHING: Mapping[str, Learnt] = {}
 
 
 class Consultant(Protocol):
@@ -49,13 +55,12 @@ class Consultant(Protocol):
         """Hear how a recommendation fared."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Bench:
+class _Bench(Word, frozen=True):
     """The candidates of one request under one policy, ranked; who is below the floor stands at the end."""
 
     request: Request
     policy: Policy
-    catalog: Catalog
+    ground: Ground
     choice: Shortlist
     ranking: tuple[Ranked, ...]
     # Candidates below the profile's floor: they serve only when nobody else is left.
@@ -79,7 +84,7 @@ class Selection:
         learning: Learning | None = None,
     ) -> None:
         """`budget`: the most seconds a consultation may take; `now`: seconds since the epoch; `learning`: what is known."""
-        self.catalog = catalog
+        self._ground = ground_of(catalog)
         self._consultant = consultant
         self._pins = pins
         self._budget = budget
@@ -88,14 +93,23 @@ class Selection:
         self._lengths = Lengths()
         self._health = Health()
 
+    @property
+    def catalog(self) -> Catalog:
+        """What decisions rest on; it may be replaced at any time."""
+        return self._ground.catalog
+
+    @catalog.setter
+    def catalog(self, catalog: Catalog) -> None:
+        self._ground = ground_of(catalog)
+
     async def select(self, request: Request, time_left: float) -> Decision:
         """Decide one request within `time_left` seconds; UnknownProfile or NoCandidate when it cannot be decided."""
-        catalog = self.catalog
-        applied = policy.policy_for(request, catalog)
+        ground = self._ground
+        applied = policy.policy_for(request, ground.catalog)
         found = await self._pins.find(request)
         pin = hear(found, request) if found else None
         warm = pin is not None and pin.is_warm(applied.profile.pin_idle_seconds, self._now())
-        bench = self._bench(request, applied, pin if warm else None, catalog)
+        bench = self._bench(request, applied, pin if warm else None, ground)
         trace = judge(pin, request, bench.choice, warm=warm) if pin else None
         case = self._case(bench, trace, failed_reply(request, pin, trace))
         consultation = None
@@ -110,15 +124,15 @@ class Selection:
 
     async def honour(self, leased: Leased, granted: Decision) -> Decision:
         """What a caller has decided under the lease that came with `granted`, as it would have been decided here."""
-        request, catalog, model = leased.request, self.catalog, granted.model
-        applied = policy.policy_for(request, catalog)
+        request, ground, model = leased.request, self._ground, granted.model
+        applied = policy.policy_for(request, ground.catalog)
         found = await self._pins.find(request)
         pin = hear(found, request) if found else None
         try:
-            bench = self._bench(request, applied, pin, catalog)
+            bench = self._bench(request, applied, pin, ground)
         except NoCandidate:
             # The configuration has changed meanwhile; the reply is from that model all the same.
-            bench = _Bench(request, applied, catalog, Shortlist((), ()), granted.ranking)
+            bench = _Bench(request, applied, ground, Shortlist((), ()), granted.ranking)
         decision = self._decision(bench, stay(bench.ranking, model, LEASED.format(lease=granted.id)), None, "")
         decision = replace(decision, id=leased.decision_id, time=leased.time)
         await self._remember(request, follow(pin, None, decision), applied.profile)
@@ -144,53 +158,62 @@ class Selection:
         if report.output_tokens and not report.tokens_estimated:
             self._lengths.learn(decision.request.purpose, report.served_model, report.output_tokens)
 
-    def _bench(self, request: Request, applied: Policy, pin: Pin | None, catalog: Catalog) -> _Bench:
-        today = datetime.fromtimestamp(self._now(), UTC).date()
-        failing = self._health.failing(self._now())
-        choice = shortlist(applied.names, request, catalog, today, failing)
+    def _bench(self, request: Request, applied: Policy, pin: Pin | None, ground: Ground) -> _Bench:
+        now, shortlist = self._now(), ground.candidates.shortlist
+        today = date.fromordinal(EPOCH + int(now // DAY))
+        failing = self._health.failing(now)
+        choice = shortlist(applied.names, request, today, failing)
         if not choice.kept and failing:
             # A provider that may fail is better than none.
-            choice = shortlist(applied.names, request, catalog, today)
+            choice = shortlist(applied.names, request, today)
         # A named model that the catalogue does not know is served as asked; only a known unfitness refuses it.
         if request.model and any(entry.filter == "unknown_model" for entry in choice.removed):
             text = "not in the catalogue: its limits and prices are not known"
-            return _Bench(request, applied, catalog, Shortlist((), ()), (Ranked(request.model, text),))
+            return _Bench(request, applied, ground, Shortlist((), ()), (Ranked(request.model, text),))
         if not choice.kept:
             raise NoCandidate(choice.removed)
         warm = None
-        if pin and pin.model in {model.id for model in choice.kept}:
+        if pin and choice.keeps(pin.model):
             warm = economics.Warm(pin.model, economics.warm_prefix(request.requirements, pin.input_tokens))
-        learnt = self._learning.estimates(request, applied.profile, choice.kept, catalog)
-        situation = self._situation(request, applied.tradeoff, catalog, warm)
-        if applied.profile.learning.mode == "on":
-            situation = replace(situation, learnt=learnt)
+        learnt = self._learning.estimates(request, applied.profile, choice.kept, ground.standings)
+        acted = learnt if applied.profile.learning.mode == "on" else NOTHING
+        situation = self._situation(request, applied.tradeoff, ground.standings, warm, acted)
         floor = applied.profile.floors.get(request.purpose, 0.0)
         ranking, below = local_policy.with_floor(local_policy.rank(choice.kept, situation), floor, request.purpose)
-        spare = self._failing(choice, shortlist(applied.names, request, catalog, today), situation) if failing else ()
-        return _Bench(request, applied, catalog, choice, ranking, below, learnt, spare)
+        spare = self._failing(choice, shortlist(applied.names, request, today), situation) if failing else ()
+        return _Bench(request, applied, ground, choice, ranking, below, learnt, spare)
 
     def _failing(self, choice: Shortlist, everyone: Shortlist, situation: Situation) -> tuple[Ranked, ...]:
         """Those who would be candidates if their providers did not fail."""
-        left_out = [model for model in everyone.kept if model not in choice.kept]
+        left_out = [model for model in everyone.kept if not choice.keeps(model.id)]
         ranked = local_policy.rank(left_out, situation) if left_out else ()
         return tuple(replace(entry, reason=f"{entry.reason}; its provider is failing") for entry in ranked)
 
     def _case(self, bench: _Bench, trace: PinTrace | None, failed: Failed | None) -> Case:
-        request, profile, catalog = bench.request, bench.policy.profile, bench.catalog
-        facts = facts_of(bench.ranking, catalog) if failed else {}
-        distrust = self._learning.distrust(request, profile, catalog) if failed else ""
+        request, profile, ground = bench.request, bench.policy.profile, bench.ground
+        facts = facts_of(bench.ranking, ground.catalog) if failed else {}
+        distrust = self._learning.distrust(request, profile, ground.standings) if failed else ""
         acted = profile.learning.mode == "on"
         return Case(request, bench.ranking, profile.escalation, bench.below, trace, failed, facts, distrust, acted)
 
-    def _situation(self, request: Request, tradeoff: int, catalog: Catalog, warm: economics.Warm | None) -> Situation:
-        seen = self._lengths.observations
-        brevity = economics.find_brevity(request.purpose, catalog, seen)
-        return Situation(request.purpose, request.requirements, tradeoff, catalog, warm, seen, brevity)
+    def _situation(
+        self,
+        request: Request,
+        tradeoff: int,
+        standings: Standings,
+        warm: economics.Warm | None = None,
+        learnt: Mapping[str, Learnt] = NOTHING,
+    ) -> Situation:
+        known, seen = standings.of(request.purpose), self._lengths.of(request.purpose)
+        brevity = economics.find_brevity(known, seen)
+        return Situation(request.requirements, tradeoff, known, warm, seen, brevity, learnt)
 
     async def _consult(self, request: Request, bench: _Bench, time_left: float) -> Consultation | None:
         applied = bench.policy
+        if self._consultant is None or not applied.consult:
+            return None
         kept = [model for model in bench.choice.kept if model.id not in bench.below]
-        if self._consultant is None or not applied.consult or len(kept) < 2:  # noqa: PLR2004 - a choice takes two
+        if len(kept) < 2:  # noqa: PLR2004 - a choice takes two
             return None
         # Reading a text of megabytes would hold up every other decision.
         messages = [replace(turn, text=turn.text[:LONGEST_READ]) for turn in request.messages]
@@ -207,10 +230,10 @@ class Selection:
     def _decision(
         self, bench: _Bench, conclusion: Conclusion, consultation: Consultation | None, distrust: str
     ) -> Decision:
-        request, applied, catalog = bench.request, bench.policy, bench.catalog
-        baseline_model, baseline_cost = self._baseline(request, applied, catalog)
+        request, applied, ground = bench.request, bench.policy, bench.ground
+        baseline_model, baseline_cost = self._baseline(request, applied, ground.standings)
         return Decision(
-            id=f"dec_{uuid.uuid4().hex}",
+            id=f"dec_{secrets.token_hex(16)}",
             model=conclusion.ranking[0].model,
             ranking=(*conclusion.ranking, *bench.failing),
             source=conclusion.source,
@@ -222,30 +245,31 @@ class Selection:
             time=self._now(),
             policy=applied.profile.name,
             pin=conclusion.pin,
-            shadow=self._shadow(request, applied, catalog),
+            shadow=self._shadow(request, applied, ground),
             baseline_model=baseline_model,
             baseline_cost_usd=baseline_cost,
             strongest_model=economics.strongest(bench.ranking),
             cheapest_model=economics.cheapest(bench.ranking),
             learning=trace_of(bench.ranking, bench.below, bench.learnt, applied, distrust),
             valid_for_seconds=applied.profile.pin_idle_seconds if is_pinned(request) else 0.0,
-            note=policy.is_noted(request, catalog),
+            note=policy.is_noted(request, ground.catalog),
         )
 
-    def _baseline(self, request: Request, applied: Policy, catalog: Catalog) -> tuple[str, float | None]:
-        model = catalog.by_id.get(applied.profile.baseline)
-        if model is None:
+    def _baseline(self, request: Request, applied: Policy, standings: Standings) -> tuple[str, float | None]:
+        standing = standings.of(request.purpose).get(applied.profile.baseline)
+        if standing is None:
             return "", None
-        return model.id, local_policy.cost(model, self._situation(request, applied.tradeoff, catalog, None)).total
+        return standing.id, local_policy.cost(standing, self._situation(request, applied.tradeoff, standings)).total
 
-    def _shadow(self, request: Request, applied: Policy, catalog: Catalog) -> ShadowTrace | None:
+    def _shadow(self, request: Request, applied: Policy, ground: Ground) -> ShadowTrace | None:
         """What the shadow profile's local policy would have chosen; it costs no call and changes nothing."""
+        catalog = ground.catalog
         profile = catalog.profiles.get(applied.profile.shadow)
         if profile is None:
             return None
         other = policy.apply(profile, catalog.expand(profile), request)
         try:
-            best = self._bench(request, other, None, catalog).ranking[0]
+            best = self._bench(request, other, None, ground).ranking[0]
         except NoCandidate:
             return ShadowTrace(profile.name, "")
         return ShadowTrace(profile.name, best.model, best.expected_cost_usd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 from router_service.domain import FAILURES, Decision, LearningTrace, Ranked
@@ -36,16 +37,18 @@ def trace_of(
     if mode == "off" or ranking[0].score is None:
         return None
 
-    def other(entry: Ranked) -> float:
-        """The score by what the ranking does not rest on: the priors when it is learnt, the learnt when it is not."""
+    # The first of equal scores is the better ranked.
+    would, most = "", -math.inf
+    for entry in ranking:
+        # By what the ranking does not rest on: the priors when it is learnt, the learnt when it is not.
         score, estimate = entry.score or 0.0, learnt.get(entry.model)
-        if estimate is None:
-            return score
-        if mode == "on":
-            return score - weight * (estimate.drawn - (entry.prior_quality or 0.0))
-        return score + weight * (estimate.drawn - (entry.quality or 0.0))
-
-    # A stable maximum: of equal scores the better ranked.
-    leads, would = ranking[0].model, max((entry for entry in ranking if entry.model not in below), key=other).model
+        if estimate is not None:
+            if mode == "on":
+                score -= weight * (estimate.drawn - (entry.prior_quality or 0.0))
+            else:
+                score += weight * (estimate.drawn - (entry.quality or 0.0))
+        if score > most and entry.model not in below:
+            would, most = entry.model, score
+    leads = ranking[0].model
     model, prior_model = (leads, would) if mode == "on" else (would, leads)
     return LearningTrace(mode, model, prior_model, sum(entry.outcomes for entry in learnt.values()), distrust)

@@ -11,8 +11,10 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
+from router_service.domain import Word
 from router_service.learning.evidence import Counts, Pool, failed, succeeded
 
 # A benchmark's 0% and 100% are not certainties.
@@ -20,12 +22,12 @@ LOWEST, HIGHEST = 0.02, 0.98
 # Newton's steps towards the offset, and the furthest it may go; it is found in four or five.
 STEPS, FURTHEST = 12, 4.0
 FARTHEST = 500.0
-NORMAL = NormalDist()
-WORD = 2**64 - 1
+_deviate = NormalDist().inv_cdf
+# Models whose numbers are remembered.
+MOST_MARKS = 4_096
 
 
-@dataclass(frozen=True, slots=True)
-class Belief:
+class Belief(Word, frozen=True):
     """One model's quality on the prior's scale: the mean, as a logit too, with its deviation.
 
     `outcomes`: how many replies speak about it; `mark`: the model's own number for its draws.
@@ -101,7 +103,7 @@ def believe(
     mean = (prior_weight * expected + good) / weight
     place = logit(mean) - offset
     quality = sigmoid(place) if good + bad else prior
-    return Belief(quality, place, 1 / math.sqrt(weight * mean * (1 - mean)), good + bad, number_of(model))
+    return Belief(quality, place, 1 / math.sqrt(weight * mean * (1 - mean)), good + bad, _mark(model))
 
 
 def draw(belief: Belief, seed: int, scale: float) -> float:
@@ -109,12 +111,12 @@ def draw(belief: Belief, seed: int, scale: float) -> float:
     if not scale:
         return belief.quality
     # SplitMix64: a decision draws for every candidate, and a hash for each would be most of its time.
-    mixed = ((seed ^ belief.mark) + 0x9E3779B97F4A7C15) & WORD
-    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & WORD
-    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & WORD
-    mixed ^= mixed >> 31
+    mixed = ((seed ^ belief.mark) + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
     # The upper 52 bits, so that the share is neither 0 nor 1.
-    return sigmoid(belief.logit + scale * belief.deviation * NORMAL.inv_cdf(((mixed >> 12) + 0.5) / 2**52))
+    share = (((mixed ^ (mixed >> 31)) >> 12) + 0.5) / 2**52
+    return sigmoid(belief.logit + scale * belief.deviation * _deviate(share))
 
 
 def number_of(text: str) -> int:
@@ -122,13 +124,19 @@ def number_of(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
 
 
+_mark = lru_cache(MOST_MARKS)(number_of)
+
+
 def sigmoid(place: float) -> float:
     """The share that a logit stands for."""
     # Beyond this the share is 0 or 1 to every digit, and the exponential too large to be told.
-    return 1 / (1 + math.exp(-max(-FARTHEST, min(FARTHEST, place))))
+    if not -FARTHEST <= place <= FARTHEST:
+        place = math.copysign(FARTHEST, place)
+    return 1 / (1 + math.exp(-place))
 
 
 def logit(share: float) -> float:
     """The logit of a share, kept away from 0 and 1."""
-    share = min(HIGHEST, max(LOWEST, share))
+    if not LOWEST <= share <= HIGHEST:
+        share = min(HIGHEST, max(LOWEST, share))
     return math.log(share / (1 - share))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cachetools import LRUCache
+from msgspec.structs import replace
 
-from router_service import local_policy
 from router_service.catalog import MOST_MEMORIES, Catalog, Model, Profile
 from router_service.domain import Outcome, Purpose, Request
 from router_service.learning import beliefs, trust
@@ -16,6 +16,7 @@ from router_service.learning.beliefs import Beliefs
 from router_service.learning.evidence import TELLING, Counts, Entry, Evidence, Pool, succeeded
 from router_service.local_policy import Learnt
 from router_service.records import Verdict
+from router_service.standings import Standing, Standings
 
 # Verdicts that are remembered one by one, so that none counts twice and a later one replaces the earlier.
 MOST_VERDICTS = 20_000
@@ -41,11 +42,11 @@ class _Seen:
 class _Ready:
     pool: Pool
     version: int
-    catalog: Catalog
+    standings: Standings
     beliefs: Beliefs
 
-    def holds_for(self, pool: Pool, catalog: Catalog) -> bool:
-        return self.pool is pool and self.version == pool.version and self.catalog is catalog
+    def holds_for(self, pool: Pool, standings: Standings) -> bool:
+        return self.pool is pool and self.version == pool.version and self.standings is standings
 
 
 class Learning:
@@ -83,37 +84,37 @@ class Learning:
             self._seen.popitem(last=False)
 
     def estimates(
-        self, request: Request, profile: Profile, models: Iterable[Model], catalog: Catalog
+        self, request: Request, profile: Profile, models: Iterable[Model], standings: Standings
     ) -> Mapping[str, Learnt]:
         """What is learnt of these models' qualities; empty when the profile does not learn, or nothing is known yet."""
         if profile.learning.mode == "off":
             return {}
-        found = self._beliefs(request, profile, catalog)
+        found = self._beliefs(request, profile, standings)
         if found is None:
             return {}
         # There is nothing to explore for where nobody tells how replies fare: drawing begins as outcomes come in.
         share = found.outcomes / (found.outcomes + profile.learning.prior_weight)
         scale, seed = profile.learning.exploration * share, _seed(request, profile)
-        learnt = {}
+        learnt, known = {}, standings.of(request.purpose)
         for model in models:
             belief = found.models.get(model.id)
             if belief is None:
-                belief = found.add(model.id, local_policy.quality(model, request.purpose, catalog))
+                belief = found.add(model.id, known[model.id].quality)
             learnt[model.id] = Learnt(belief.quality, beliefs.draw(belief, seed, scale), belief.outcomes)
         return learnt
 
-    def distrust(self, request: Request, profile: Profile, catalog: Catalog) -> str:
+    def distrust(self, request: Request, profile: Profile, standings: Standings) -> str:
         """Why the previous reply's outcome is not to be acted on, as a sentence; empty when it is."""
         outcome = request.previous_reply.outcome
         if profile.learning.mode == "off" or outcome not in DOUBTABLE:
             return ""
         memory = profile.learning.memory
-        pools = list(self._kept(memory).pools(request.tenant, request.purpose))
-        first = _signals([pool.first for pool in pools], outcome, request.purpose, catalog)
+        known, pools = standings.of(request.purpose), list(self._kept(memory).pools(request.tenant, request.purpose))
+        first = _signals([pool.first for pool in pools], outcome, known)
         replies = sum(entry.replies for entry in first)
         if replies < FEWEST_REPLIES:
             return ""
-        later = _signals([pool.later for pool in pools], outcome, request.purpose, catalog)
+        later = _signals([pool.later for pool in pools], outcome, known)
         key, told = (memory, request.tenant, request.purpose, outcome), sum(pool.added for pool in pools)
         judged = self._trust.get(key)
         if judged is None or not 0 <= told - judged[0] < min(judged[0] * GROWTH, MOST_NEW):
@@ -126,16 +127,16 @@ class Learning:
             "whichever model gave them"
         )
 
-    def _beliefs(self, request: Request, profile: Profile, catalog: Catalog) -> Beliefs | None:
+    def _beliefs(self, request: Request, profile: Profile, standings: Standings) -> Beliefs | None:
         rules = profile.learning
         pool = self._kept(rules.memory).pool(request.tenant, request.purpose, request.edit_format)
         if pool is None or not pool.first:
             return None
         key = (rules.memory, rules.prior_weight, request.tenant, request.purpose, request.edit_format)
         ready = self._ready.get(key)
-        if ready is None or not ready.holds_for(pool, catalog):
-            priors = _priors(pool.first, request.purpose, catalog)
-            ready = _Ready(pool, pool.version, catalog, beliefs.form(pool, priors, rules.prior_weight, rules.memory))
+        if ready is None or not ready.holds_for(pool, standings):
+            priors = _priors(pool.first, standings.of(request.purpose))
+            ready = _Ready(pool, pool.version, standings, beliefs.form(pool, priors, rules.prior_weight, rules.memory))
             self._ready[key] = ready
         return ready.beliefs
 
@@ -158,7 +159,7 @@ class Learning:
 
 
 def _signals(
-    pools: Sequence[Mapping[str, Counts]], outcome: Outcome, purpose: Purpose, catalog: Catalog
+    pools: Sequence[Mapping[str, Counts]], outcome: Outcome, standings: Mapping[str, Standing]
 ) -> list[trust.Signals]:
     """By model: the replies that came as far as this signal's check, and those after which the signal came."""
     sums: dict[str, list[float]] = {}
@@ -168,13 +169,12 @@ def _signals(
             weights = counts.total()
             entry[0] += succeeded(weights) + weights.get(outcome, 0.0)
             entry[1] += weights.get(outcome, 0.0)
-    priors = _priors(sums, purpose, catalog)
+    priors = _priors(sums, standings)
     return [trust.Signals(priors[name], *sums[name]) for name in priors]
 
 
-def _priors(names: Iterable[str], purpose: Purpose, catalog: Catalog) -> dict[str, float]:
-    models = (catalog.by_id.get(name) for name in names)
-    return {model.id: local_policy.quality(model, purpose, catalog) for model in models if model is not None}
+def _priors(names: Iterable[str], standings: Mapping[str, Standing]) -> dict[str, float]:
+    return {name: standings[name].quality for name in names if name in standings}
 
 
 def _seed(request: Request, profile: Profile) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from enum import StrEnum
+
+from msgspec.structs import replace
 
 from router_service.domain import Decision, Message
 

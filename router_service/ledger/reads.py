@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, not_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, and_, case, func, not_, or_, select, tuple_
 
 from router_service.domain import FAILURES, Decision, Outcome, Purpose, Source
 from router_service.ledger.documents import decision_from, report_from
@@ -14,6 +14,8 @@ from router_service.ledger.tables import DECISIONS, REPORTS, storable
 from router_service.records import Page, Query, Report, Savings, Spending, Summary, Verdict
 
 D = DECISIONS.c
+# Documents are read as text; what they say is `documents`' to know.
+TRACE, DOCUMENT = D.trace.cast(Text).label("trace"), REPORTS.c.document.cast(Text)
 # Who answered: the model that was chosen, unless another one is known to have stepped in.
 ANSWERED = func.coalesce(func.nullif(D.served_model, ""), D.model).label("answered")
 VERDICT = (D.id, D.reported_at, D.tenant, D.purpose, D.edit_format, ANSWERED, D.outcome, D.previous_outcome)
@@ -26,13 +28,13 @@ def is_kept(connection: Connection, decision_id: str) -> bool:
 
 def find(connection: Connection, decision_id: str) -> Decision | None:
     """The decision of this id."""
-    document = connection.scalar(select(D.trace).where(D.id == storable(decision_id)))
+    document = connection.scalar(select(TRACE).where(D.id == storable(decision_id)))
     return None if document is None else decision_from(document)
 
 
 def reports_of(connection: Connection, decision_id: str) -> tuple[Report, ...]:
     """The reports of a decision, in the order of arrival."""
-    found = select(REPORTS.c.document).where(REPORTS.c.decision_id == storable(decision_id))
+    found = select(DOCUMENT).where(REPORTS.c.decision_id == storable(decision_id))
     return tuple(report_from(document) for document in connection.scalars(found.order_by(REPORTS.c.position)))
 
 
@@ -93,7 +95,7 @@ def verdicts(connection: Connection, since: float, limit: int) -> tuple[Verdict,
 
 def judged(connection: Connection, query: Query, limit: int) -> tuple[tuple[Decision, Verdict], ...]:
     """Decisions with how their replies fared: the latest `limit`, in the order of the decisions."""
-    rows = select(*VERDICT, D.trace).where(D.outcome.in_(sorted(VERDICTS)), *_matching(query))
+    rows = select(*VERDICT, TRACE).where(D.outcome.in_(sorted(VERDICTS)), *_matching(query))
     found = connection.execute(rows.order_by(D.time.desc(), D.id.desc()).limit(limit)).all()
     return tuple((decision_from(row.trace), _verdict(row)) for row in reversed(found))
 

@@ -6,9 +6,10 @@ import base64
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
-from router_service.domain import FAILURES, Decision, Outcome
+from msgspec.structs import replace
+
+from router_service.domain import FAILURES, Decision, Outcome, Word
 from router_service.errors import FieldViolation, InvalidRequest
 from router_service.records import Query, Report, Summary, Verdict
 
@@ -21,16 +22,14 @@ VERDICTS = FAILURES | {Outcome.APPLIED, Outcome.NO_EDITS, Outcome.INTERRUPTED}
 Position = tuple[float, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(Word, frozen=True):
     """A report, and when it came, in seconds since the epoch."""
 
     report: Report
     received: float
 
 
-@dataclass(frozen=True, slots=True)
-class Reported:
+class Reported(Word, frozen=True):
     """What all reports of a decision say together; one attribute a column."""
 
     served_model: str = ""

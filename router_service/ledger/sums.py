@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+
+from msgspec.structs import fields, replace
 
 from router_service.domain import FAILURES, Outcome, Purpose, Source
 from router_service.ledger.summaries import VERDICTS

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
+from msgspec.structs import asdict
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Double, Index, Integer, MetaData, Table, Text, false
 
 from router_service.domain import Decision
 from router_service.ledger.documents import key_of, to_document
-from router_service.ledger.summaries import Arrived, Reported, summarise
+from router_service.ledger.summaries import Arrived, Reported
 
 METADATA = MetaData()
 
@@ -68,23 +68,31 @@ REPORTS = Table(
 
 def storable(text: str) -> str:
     """Text as every database takes it: PostgreSQL has no zero byte, and UTF-8 no lone surrogate."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def decision_row(decision: Decision) -> dict[str, Any]:
     """A decision's row before anything is reported of it."""
-    summary = summarise(decision, Reported())
-    texts = ("tenant", "profile", "purpose", "conversation_id", "model", "source", "reason", "caller")
+    request = decision.request
     return {
         "id": storable(decision.id),
         "time": decision.time,
-        **{name: storable(getattr(summary, name)) for name in texts},
-        "expected_cost_usd": summary.expected_cost_usd,
+        "tenant": storable(request.tenant),
+        "profile": storable(request.profile),
+        "purpose": str(request.purpose),
+        "conversation_id": storable(request.conversation_id),
+        "model": storable(decision.model),
+        "source": str(decision.source),
+        "reason": storable(decision.reason),
+        "caller": storable(request.caller),
+        "expected_cost_usd": decision.ranking[0].expected_cost_usd if decision.ranking else None,
         "baseline_model": storable(decision.baseline_model),
         "baseline_cost_usd": decision.baseline_cost_usd,
-        "edit_format": storable(decision.request.edit_format),
-        "previous_outcome": str(summary.previous_outcome),
-        **reported_columns(Reported()),
+        "edit_format": storable(request.edit_format),
+        "previous_outcome": str(request.previous_reply.outcome),
+        **UNREPORTED,
         "trace": to_document(decision),
     }
 
@@ -93,6 +101,9 @@ def reported_columns(reported: Reported) -> dict[str, Any]:
     """The columns of a decision's row that its reports fill."""
     texts = {"served_model": storable(reported.served_model), "outcome": str(reported.outcome)}
     return {**asdict(reported), **texts}
+
+
+UNREPORTED = reported_columns(Reported())
 
 
 def report_row(arrived: Arrived) -> dict[str, Any]:

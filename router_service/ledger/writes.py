@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from sqlalchemy import Connection, Table, bindparam, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Text, delete, select
 
 from router_service.domain import Decision
 from router_service.ledger.documents import report_from
+from router_service.ledger.statements import change, insert
 from router_service.ledger.summaries import MOST_REPORTS, Arrived, add_up
 from router_service.ledger.tables import DECISIONS, REPORTS, decision_row, report_row, reported_columns
 
@@ -20,7 +19,7 @@ def write(connection: Connection, entries: Sequence[Decision | Arrived]) -> None
     """Keep a batch; writing it again changes nothing."""
     decisions = [decision_row(entry) for entry in entries if isinstance(entry, Decision)]
     reports = [entry for entry in entries if isinstance(entry, Arrived)]
-    _insert(connection, DECISIONS, decisions)
+    insert(connection, DECISIONS, decisions)
     rows = [report_row(entry) for entry in reports]
     # Ordered, so that two replicas that report on the same decisions wait for each other and not in a circle.
     ids = sorted({row["id"] for row in decisions} | {row["decision_id"] for row in rows})
@@ -34,7 +33,7 @@ def write(connection: Connection, entries: Sequence[Decision | Arrived]) -> None
         if row["key"] not in mine and len(mine) < MOST_REPORTS:
             mine[row["key"]] = entry
             fresh.append(row)
-    _insert(connection, REPORTS, fresh)
+    insert(connection, REPORTS, fresh)
     _add_up(connection, known)
 
 
@@ -53,18 +52,9 @@ def delete_older(connection: Connection, before: float) -> bool:
     return OLD_ROWS in (len(ids), len(positions))
 
 
-def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    if connection.dialect.name == "postgresql":
-        connection.execute(postgresql.insert(table).on_conflict_do_nothing(), rows)
-    else:
-        connection.execute(sqlite.insert(table).on_conflict_do_nothing(), rows)
-
-
 def _reports(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, Arrived]]:
     """The reports of these decisions, in the order of arrival, by decision and key."""
-    columns = select(REPORTS.c.decision_id, REPORTS.c.key, REPORTS.c.document, REPORTS.c.received)
+    columns = select(REPORTS.c.decision_id, REPORTS.c.key, REPORTS.c.document.cast(Text), REPORTS.c.received)
     found: dict[str, dict[str, Arrived]] = {}
     for decision_id, key, document, received in connection.execute(
         columns.where(REPORTS.c.decision_id.in_(ids)).order_by(REPORTS.c.position)
@@ -74,10 +64,5 @@ def _reports(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, 
 
 
 def _add_up(connection: Connection, known: dict[str, dict[str, Arrived]]) -> None:
-    if not known:
-        return
-    rows: Iterable[dict[str, Any]] = (
-        {"decision": decision_id, **reported_columns(add_up(known[decision_id].values()))}
-        for decision_id in sorted(known)
-    )
-    connection.execute(update(DECISIONS).where(DECISIONS.c.id == bindparam("decision")), list(rows))
+    rows = [{"row": name, **reported_columns(add_up(known[name].values()))} for name in sorted(known)]
+    change(connection, DECISIONS, rows)

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from msgspec import structs
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -131,4 +132,4 @@ def _profile_of(decision: Decision, catalog: Catalog) -> Profile | None:
 def _let_out(decision: Decision, profile: Profile) -> Decision:
     """The decision with its messages as the profile would send them."""
     messages: tuple[Message, ...] = clipping.clip(decision.request.messages, profile.privacy)
-    return replace(decision, request=replace(decision.request, messages=messages))
+    return structs.replace(decision, request=structs.replace(decision.request, messages=messages))

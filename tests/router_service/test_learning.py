@@ -17,6 +17,7 @@ from router_service.learning import Learning, VerdictRefresh
 from router_service.ledger import LedgerUnavailable, open_ledger
 from router_service.records import Report, Verdict
 from router_service.settings import load_catalog
+from router_service.standings import Standings
 from tests.fakes import not_diamond as fake
 from tests.processes import free_port, start_router, wait_until
 from tests.router_service.calls import call, select
@@ -397,7 +398,7 @@ async def test_replicas_that_share_a_database_learn_from_each_other_each_outcome
     refresh = VerdictRefresh(learning, mine, print)
 
     def outcomes() -> float:
-        found = learning.estimates(decided(0, "fake/best").request, catalog.profiles["on"], models, catalog)
+        found = learning.estimates(decided(0, "fake/best").request, catalog.profiles["on"], models, Standings(catalog))
         return found["fake/best"].outcomes if found else 0.0
 
     async def until(number: int) -> None:
@@ -456,7 +457,7 @@ def test_whatever_is_learnt_qualities_stay_shares_and_a_failure_never_speaks_for
         learning.learn(verdict)
 
     def qualities() -> dict[str, float]:
-        found = learning.estimates(request, catalog.profiles["exploring"], models, catalog)
+        found = learning.estimates(request, catalog.profiles["exploring"], models, Standings(catalog))
         assert all(0 < entry.quality < 1 and 0 < entry.drawn < 1 for entry in found.values())
         return {name: found[f"fake/{name}"].quality if found else rate / 100 for name, rate in QUALITY.items()}
 
