@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from protos.router.v1 import router_pb2 as pb
 from router_service.catalog import MODEL_ID
-from router_service.domain import Leased, Message, Outcome, PreviousReply, Purpose, Request, Requirements
+from router_service.domain import NOBODY, Leased, Message, Outcome, PreviousReply, Purpose, Request, Requirements
 from router_service.errors import FieldViolation, InvalidRequest
 from router_service.records import Query, Report
 from router_service.wire.words import OUTCOMES, PURPOSES, seconds
@@ -40,14 +40,14 @@ ADAPTATION = re.compile(r"[a-z0-9_]{1,64}")
 
 def read_request(message: pb.SelectModelRequest) -> Request:
     """A checked request; InvalidRequest names every field that breaks a rule."""
-    violations = [*_choice_violations(message), *_detail_violations(message)]
-    if violations:
-        raise InvalidRequest(violations)
-    needs, previous = message.requirements, message.previous_reply
-    return Request(
-        messages=tuple(Message(turn.role, turn.text) for turn in message.messages),
+    needs, previous, tradeoff = message.requirements, message.previous_reply, message.cost_quality_tradeoff
+    # A list that is too long is read as an empty one; it is refused below.
+    turns = message.messages if len(message.messages) <= MAX_MESSAGES else ()
+    request = Request(
+        # From a list: a tuple from a generator takes longer, and there may be many turns.
+        messages=tuple([Message(turn.role, turn.text) for turn in turns]),
         profile=message.profile,
-        candidates=tuple(dict.fromkeys(message.candidates.models)),
+        candidates=_named(message.candidates.models) if message.HasField("candidates") else (),
         model=message.model,
         purpose=PURPOSES.get(message.purpose, Purpose.CHAT),
         edit_format=message.edit_format,
@@ -55,8 +55,8 @@ def read_request(message: pb.SelectModelRequest) -> Request:
         requirements=Requirements(
             needs.input_tokens, needs.output_tokens, needs.vision, needs.tools, needs.json, needs.prefix_tokens
         ),
-        available_providers=frozenset(message.available_providers),
-        cost_quality_tradeoff=message.cost_quality_tradeoff if message.HasField("cost_quality_tradeoff") else None,
+        available_providers=_few(message.available_providers),
+        cost_quality_tradeoff=tradeoff if message.HasField("cost_quality_tradeoff") else None,
         preference_id=message.preference_id,
         previous_reply=PreviousReply(
             OUTCOMES.get(previous.outcome, Outcome.UNKNOWN),
@@ -64,13 +64,17 @@ def read_request(message: pb.SelectModelRequest) -> Request:
             previous.decision_id,
             previous.consecutive_failures,
         ),
-        metadata=dict(message.metadata),
+        metadata=dict(message.metadata) if 0 < len(message.metadata) <= MAX_METADATA else {},
         tenant=message.tenant,
         ignore_pin=message.ignore_pin,
-        unhealthy_providers=frozenset(message.unhealthy_providers),
+        unhealthy_providers=_few(message.unhealthy_providers),
         continuation=message.continuation,
         caller=message.caller,
     )
+    violations = [*_choice_violations(message), *_detail_violations(message, request)]
+    if violations:
+        raise InvalidRequest(violations)
+    return request
 
 
 def read_report(message: pb.ReportOutcomeRequest) -> Report:
@@ -160,6 +164,15 @@ def read_spending(message: pb.GetSpendingRequest) -> tuple[float, float]:
     return seconds(message.since), seconds(message.until)
 
 
+def _named(models: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(models)) if len(models) <= MAX_CANDIDATES else ()
+
+
+def _few(names: Sequence[str]) -> frozenset[str]:
+    """The names; none where there are too many."""
+    return frozenset(names) if 0 < len(names) <= MAX_NAMES else NOBODY
+
+
 def _choice_violations(message: pb.SelectModelRequest) -> list[FieldViolation]:
     which = message.WhichOneof("choice")
     if which is None or (which == "profile" and not message.profile):
@@ -189,17 +202,17 @@ def _adaptation_violations(message: pb.ReportOutcomeRequest) -> list[FieldViolat
     ]
 
 
-def _detail_violations(message: pb.SelectModelRequest) -> list[FieldViolation]:
+def _detail_violations(message: pb.SelectModelRequest, request: Request) -> list[FieldViolation]:
     found = []
-    if message.HasField("cost_quality_tradeoff") and message.cost_quality_tradeoff > MAX_TRADEOFF:
-        text = f"is {message.cost_quality_tradeoff}; give 0 (quality) to {MAX_TRADEOFF} (cost)"
+    if request.cost_quality_tradeoff is not None and request.cost_quality_tradeoff > MAX_TRADEOFF:
+        text = f"is {request.cost_quality_tradeoff}; give 0 (quality) to {MAX_TRADEOFF} (cost)"
         found.append(FieldViolation("cost_quality_tradeoff", text))
     if message.purpose and message.purpose not in PURPOSES:
         found.append(FieldViolation("purpose", f"{message.purpose} is not a purpose of this contract"))
     for field, longest in TEXT_LIMITS.items():
-        if len(getattr(message, field)) > longest:
+        if len(getattr(request, field)) > longest:
             found.append(FieldViolation(field, f"is longer than {longest} characters"))
-    if max(len(message.previous_reply.model), len(message.previous_reply.decision_id)) > MAX_MODEL_LENGTH:
+    if max(len(request.previous_reply.model), len(request.previous_reply.decision_id)) > MAX_MODEL_LENGTH:
         text = f"holds a model or a decision_id longer than {MAX_MODEL_LENGTH} characters"
         found.append(FieldViolation("previous_reply", text))
     if len(message.messages) > MAX_MESSAGES:
@@ -208,15 +221,15 @@ def _detail_violations(message: pb.SelectModelRequest) -> list[FieldViolation]:
         )
         return found
     for field in ("available_providers", "unhealthy_providers"):
-        names = getattr(message, field)
-        if len(names) > MAX_NAMES or any(len(name) > MAX_NAMES for name in names):
+        if len(getattr(message, field)) > MAX_NAMES or max(map(len, getattr(request, field)), default=0) > MAX_NAMES:
             found.append(FieldViolation(field, f"holds more than {MAX_NAMES} entries or characters"))
-    for position, turn in enumerate(message.messages):
+    for position, turn in enumerate(request.messages):
         if turn.role not in ROLES:
             text = f"is {turn.role[:20]!r}; give one of {', '.join(sorted(ROLES))}"
             found.append(FieldViolation(f"messages[{position}].role", text))
-    too_long = [key for key, value in message.metadata.items() if max(len(key), len(value)) > MAX_METADATA_LENGTH]
-    if len(message.metadata) > MAX_METADATA or too_long:
+    if len(message.metadata) > MAX_METADATA or any(
+        max(len(key), len(value)) > MAX_METADATA_LENGTH for key, value in request.metadata.items()
+    ):
         text = f"holds more than {MAX_METADATA} entries, or one longer than {MAX_METADATA_LENGTH} characters"
         found.append(FieldViolation("metadata", text))
     return found

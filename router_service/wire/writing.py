@@ -16,10 +16,9 @@ MOST_REMOVED = 20
 
 def write_decision(decision: Decision) -> pb.SelectModelResponse:
     """The answer to SelectModel."""
-    return pb.SelectModelResponse(
+    written = pb.SelectModelResponse(
         decision_id=decision.id,
         model=decision.model,
-        ranking=[_write_ranked(entry) for entry in decision.ranking],
         source=SOURCES[decision.source],
         reason=decision.reason,
         not_diamond_session_id=decision.consultation.session_id if decision.consultation else "",
@@ -29,6 +28,9 @@ def write_decision(decision: Decision) -> pb.SelectModelResponse:
         note=decision.note,
         lease=duration(decision.lease_seconds),
     )
+    for entry in decision.ranking:
+        _write_ranked(entry, written.ranking.add())
+    return written
 
 
 def write_explanation(decision: Decision, reports: tuple[Report, ...]) -> pb.ExplainDecisionResponse:
@@ -108,18 +110,20 @@ def write_profile(profile: Profile, catalog: Catalog) -> pb.Profile:
     )
 
 
-def _write_ranked(entry: Ranked) -> pb.RankedModel:
-    return pb.RankedModel(
-        model=entry.model,
-        reason=entry.reason,
-        expected_cost_usd=entry.expected_cost_usd,
-        context_tokens=entry.context_tokens,
-        quality=entry.quality,
-        score=entry.score,
-        switch_cost_usd=entry.switch_cost_usd,
-        prior_quality=entry.prior_quality,
-        outcomes=entry.outcomes,
-    )
+def _write_ranked(entry: Ranked, written: pb.RankedModel) -> None:
+    """Written in its place and field by field: a ranking is long, and an entry by keywords took three times as long."""
+    written.model, written.reason = entry.model, entry.reason
+    written.context_tokens, written.outcomes = entry.context_tokens, entry.outcomes
+    if entry.expected_cost_usd is not None:
+        written.expected_cost_usd = entry.expected_cost_usd
+    if entry.quality is not None:
+        written.quality = entry.quality
+    if entry.score is not None:
+        written.score = entry.score
+    if entry.switch_cost_usd is not None:
+        written.switch_cost_usd = entry.switch_cost_usd
+    if entry.prior_quality is not None:
+        written.prior_quality = entry.prior_quality
 
 
 def _write_removed(entry: Removed) -> pb.RemovedCandidate:
