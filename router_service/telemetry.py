@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import sys
 from typing import Any, TextIO, cast
 
+import msgspec
 import structlog
 
 from router_service.domain import Decision
+
+# Kept, for a logger that is asked for anew is put together anew for each line.
+_LOG = structlog.get_logger()
+# What JSON has no word for is shown as Python shows it.
+_ENCODER = msgspec.json.Encoder(enc_hook=repr)
 
 
 class _Log(io.TextIOBase):
@@ -30,7 +37,7 @@ class _Log(io.TextIOBase):
 def configure() -> None:
     """Send log lines to standard error."""
     pretty = sys.stderr.isatty()
-    renderer: Any = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
+    renderer: Any = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(_json)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -42,10 +49,18 @@ def configure() -> None:
     )
 
 
+def _json(line: object, **_options: object) -> str:
+    try:
+        return _ENCODER.encode(line).decode()
+    except (ValueError, OverflowError):
+        # A lone surrogate, or a number beyond 64 bits.
+        return json.dumps(line, default=repr)
+
+
 def decided(decision: Decision, milliseconds: float) -> None:
     """Log one decision."""
     consultation = decision.consultation
-    structlog.get_logger().info(
+    _LOG.info(
         "decided",
         decision_id=decision.id,
         model=decision.model,
@@ -62,14 +77,14 @@ def decided(decision: Decision, milliseconds: float) -> None:
 
 def refused(rpc: str, reason: str, milliseconds: float) -> None:
     """Log one refused call."""
-    structlog.get_logger().warning("refused", rpc=rpc, reason=reason, ms=round(milliseconds, 2))
+    _LOG.warning("refused", rpc=rpc, reason=reason, ms=round(milliseconds, 2))
 
 
 def problem(name: str, **fields: object) -> None:
     """Log something that an operator should look at."""
-    structlog.get_logger().warning(name, **fields)
+    _LOG.warning(name, **fields)
 
 
 def event(name: str, **fields: object) -> None:
     """Log something in the life of the process."""
-    structlog.get_logger().info(name, **fields)
+    _LOG.info(name, **fields)

@@ -50,7 +50,7 @@ class Compose:
     def decisions(self) -> dict[str, int]:
         """How many decisions each router container has made."""
         lines = self.run("logs", "--no-color", "router").stdout.splitlines()
-        made = [line.split("|", 1)[0].strip() for line in lines if '"event": "decided"' in line]
+        made = [line.split("|", 1)[0].strip() for line in lines if '"event":"decided"' in line]
         return {name: made.count(name) for name in set(made)}
 
 
