@@ -47,8 +47,8 @@ class Pin(Word, frozen=True):
         return not self.used or now - self.used < idle_seconds
 
 
-def hear(pin: Pin, request: Request) -> Pin:
-    """The pin with what the request tells of the previous reply; one that is repeated tells nothing new."""
+def hear(pin: Pin, request: Request, name: str) -> Pin:
+    """The pin with what the request tells of the previous reply; one that is repeated (`name` is its identity) tells nothing new."""
     previous = request.previous_reply
     if request.purpose is Purpose.CACHE_PING or request.continuation:
         return pin
@@ -58,7 +58,7 @@ def hear(pin: Pin, request: Request) -> Pin:
         return pin
     if previous.outcome is Outcome.NONE:
         return replace(pin, failures=0, tries=0, beaten=())
-    if previous.outcome in FAILURES and not _repeats(pin, request):
+    if previous.outcome in FAILURES and not _repeats(pin, name):
         row = max(pin.failures + 1, previous.consecutive_failures)
         own = previous.model in ("", pin.model)
         return replace(pin, failures=row, tries=pin.tries + own, mended=False)
@@ -74,7 +74,7 @@ def owe(pin: Pin, request: Request) -> Pin | None:
     return replace(pin, failures=row, tries=pin.tries + 1, mended=False, owed=previous.outcome)
 
 
-def judge(pin: Pin, request: Request, choice: Shortlist, *, warm: bool) -> PinTrace:
+def judge(pin: Pin, request: Request, name: str, choice: Shortlist, *, warm: bool) -> PinTrace:
     """Whether to stay on the pinned model, and why."""
     gone = _gone(pin, request, choice)
     if gone:
@@ -84,7 +84,7 @@ def judge(pin: Pin, request: Request, choice: Shortlist, *, warm: bool) -> PinTr
     if request.purpose is Purpose.CACHE_PING:
         return PinTrace(pin.model, True, "a ping warms the prompt cache of the conversation's model")
     if request.previous_reply.outcome in FAILURES and request.purpose not in TALK:
-        return _after_failure(pin, request)
+        return _after_failure(pin, request, name)
     if pin.owed:
         return PinTrace(pin.model, False, f"an earlier reply of its fared badly ({pin.owed})")
     if warm:
@@ -120,14 +120,14 @@ def failed_reply(request: Request, pin: Pin | None, trace: PinTrace | None) -> F
     return Failed(model, previous.outcome, row, own, pin.beaten)
 
 
-def follow(pin: Pin | None, failed: Failed | None, decision: Decision) -> Pin | None:
+def follow(pin: Pin | None, failed: Failed | None, decision: Decision, name: str) -> Pin | None:
     """The pin after a decision, from what was heard before it; None when there is nothing to keep."""
     request, model = decision.request, decision.model
     if request.purpose is Purpose.CACHE_PING:
         # A ping keeps a pin alive; it is no reason for one, and says nothing about the next turn.
         return replace(pin, used=decision.time) if pin and pin.model == model else None
     beaten = pin.beaten if pin else ()
-    after = Pin(model, request.requirements.input_tokens, identity(request), used=decision.time, beaten=beaten)
+    after = Pin(model, request.requirements.input_tokens, name, used=decision.time, beaten=beaten)
     if failed:
         after = replace(after, failures=failed.in_a_row, tries=failed.tries if failed.model == model else 0)
     elif pin:
@@ -179,9 +179,9 @@ def _gone(pin: Pin, request: Request, choice: Shortlist) -> str:
     return "" if choice.keeps(pin.model) else "it is no longer a candidate"
 
 
-def _after_failure(pin: Pin, request: Request) -> PinTrace:
+def _after_failure(pin: Pin, request: Request, name: str) -> PinTrace:
     previous = request.previous_reply
-    if _repeats(pin, request):
+    if _repeats(pin, name):
         # A retry, or another replica's answer to the same call: the failure has had its consequence.
         return PinTrace(pin.model, True, "this very request has been decided before")
     if previous.model in ("", pin.model):
@@ -189,5 +189,5 @@ def _after_failure(pin: Pin, request: Request) -> PinTrace:
     return PinTrace(pin.model, True, f"the reply that fared badly was {previous.model}'s")
 
 
-def _repeats(pin: Pin, request: Request) -> bool:
-    return bool(pin.request) and pin.request == identity(request)
+def _repeats(pin: Pin, name: str) -> bool:
+    return bool(pin.request) and pin.request == name

@@ -14,7 +14,7 @@ from router_service import clipping, economics, local_policy, policy
 from router_service.candidates import Shortlist
 from router_service.catalog import Catalog, Model, Profile
 from router_service.conclusion import Case, Conclusion, conclude, settle, stay
-from router_service.conversation import Pin, failed_reply, follow, hear, is_pinned, judge, lease
+from router_service.conversation import Pin, failed_reply, follow, hear, identity, is_pinned, judge, lease
 from router_service.domain import Consultation, Decision, Leased, Message, PinTrace, Ranked, Request, ShadowTrace, Word
 from router_service.errors import NoCandidate
 from router_service.escalation import Failed, facts_of
@@ -107,10 +107,12 @@ class Selection:
         ground = self._ground
         applied = policy.policy_for(request, ground.catalog)
         found = await self._pins.find(request)
-        pin = hear(found, request) if found else None
+        # Which request of its conversation this is; of no use without one.
+        name = identity(request) if is_pinned(request) else ""
+        pin = hear(found, request, name) if found else None
         warm = pin is not None and pin.is_warm(applied.profile.pin_idle_seconds, self._now())
         bench = self._bench(request, applied, pin if warm else None, ground)
-        trace = judge(pin, request, bench.choice, warm=warm) if pin else None
+        trace = judge(pin, request, name, bench.choice, warm=warm) if pin else None
         case = self._case(bench, trace, failed_reply(request, pin, trace))
         consultation = None
         conclusion = settle(case)
@@ -118,7 +120,7 @@ class Selection:
             consultation = await self._consult(request, bench, time_left)
             conclusion = conclude(case, applied.tradeoff, consultation)
         decision = self._decision(bench, conclusion, consultation, case.distrust)
-        after = follow(pin, case.failed, decision)
+        after = follow(pin, case.failed, decision, name)
         await self._remember(request, after, applied.profile)
         return replace(decision, lease_seconds=lease(request, after, _lease_of(applied.profile)))
 
@@ -127,7 +129,8 @@ class Selection:
         request, ground, model = leased.request, self._ground, granted.model
         applied = policy.policy_for(request, ground.catalog)
         found = await self._pins.find(request)
-        pin = hear(found, request) if found else None
+        name = identity(request)
+        pin = hear(found, request, name) if found else None
         try:
             bench = self._bench(request, applied, pin, ground)
         except NoCandidate:
@@ -135,7 +138,7 @@ class Selection:
             bench = _Bench(request, applied, ground, Shortlist((), ()), granted.ranking)
         decision = self._decision(bench, stay(bench.ranking, model, LEASED.format(lease=granted.id)), None, "")
         decision = replace(decision, id=leased.decision_id, time=leased.time)
-        await self._remember(request, follow(pin, None, decision), applied.profile)
+        await self._remember(request, follow(pin, None, decision, name), applied.profile)
         return decision
 
     async def _remember(self, request: Request, after: Pin | None, profile: Profile) -> None:
