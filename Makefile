@@ -40,6 +40,7 @@ bench: dev ## Measure, print the tables, and write bench/results/.
 	$(BIN)/python -m bench.growth
 	$(BIN)/python -m bench.knob
 	$(BIN)/python -m bench.understanding
+	$(BIN)/python -m bench.decision_cost
 	$(BIN)/python -m bench.conversations
 	$(BIN)/python -m bench.routing
 	$(BIN)/python -m bench.learning
