@@ -48,7 +48,10 @@ class Pin(Word, frozen=True):
 
 
 def hear(pin: Pin, request: Request, name: str) -> Pin:
-    """The pin with what the request tells of the previous reply; one that is repeated (`name` is its identity) tells nothing new."""
+    """The pin with what the request tells of the previous reply; one that is repeated tells nothing new.
+
+    `name`: the request's `identity`.
+    """
     previous = request.previous_reply
     if request.purpose is Purpose.CACHE_PING or request.continuation:
         return pin

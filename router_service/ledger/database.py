@@ -18,7 +18,7 @@ ACCEPTED = (
 BUSY_MILLISECONDS = 5_000
 STATEMENT_SECONDS = 30
 # Pages (of 4 KiB) of SQLite's log before they are copied into the database: four times the usual, for most are written again
-# before that, and copying them each time was a quarter of the writer's time.
+# before that, and copying them each time was a tenth to a third of the writer's time.
 CHECKPOINT_PAGES = 4_000
 CONNECTIONS = 5
 # Seconds to reach PostgreSQL, and milliseconds after which an unanswered packet ends a connection.
