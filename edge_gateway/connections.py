@@ -1,34 +1,18 @@
-"""Clients' connections: HTTP as uvicorn speaks it, with an end for those that are too slow, too large or too many."""
+"""Clients' connections, all together: how many there may be, and a look at each of them now and then."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import unquote
+from typing import Protocol
 
-import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-
-from edge_gateway import errors, telemetry
-from edge_gateway.cycle import Cycle
+from edge_gateway import errors
 from edge_gateway.errors import GatewayError
 
-# Of a request's first line and headers together. Nothing that a client has to say there is longer.
-MOST_HEADER_BYTES = 32 * 1024
-# A body that has used up its time goes on as long as it comes at this rate on the whole.
-LEAST_BYTES_A_SECOND = 1000
-# Seconds that a client gets to read why it is refused, or to stop sending what was answered before it was read: a connection
-# closed over unread bytes loses what was written to it.
-LINGER = 2.0
 # Seconds between two looks at all connections, at most.
 LONGEST_LOOK = 1.0
-# The name under which a request's scope offers to tell when its client is gone.
-GONE = "edge_gateway.gone"
-_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +27,11 @@ class Bounds:
     per_address: int
 
 
-class _Refused(Exception):
-    """Ends the parser; the reason is kept with the connection."""
+class Watched(Protocol):
+    """One of them."""
+
+    def look(self, now: float) -> None:
+        """End the connection if its client has had its time; `now`: time.monotonic()."""
 
 
 class Connections:
@@ -52,10 +39,10 @@ class Connections:
 
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
-        self._open: set[Connection] = set()
+        self._open: set[Watched] = set()
         self._addresses: Counter[str] = Counter()
 
-    def enter(self, connection: Connection, address: str) -> GatewayError | None:
+    def enter(self, connection: Watched, address: str) -> GatewayError | None:
         """Count a connection; why it is refused, None if it may stay."""
         bounds = self.bounds
         self._open.add(connection)
@@ -66,7 +53,7 @@ class Connections:
             return errors.too_many_connections()
         return None
 
-    def leave(self, connection: Connection, address: str) -> None:
+    def leave(self, connection: Watched, address: str) -> None:
         """Forget a connection that has ended."""
         self._open.discard(connection)
         self._addresses[address] -= 1
@@ -82,258 +69,3 @@ class Connections:
             now = time.monotonic()
             for connection in tuple(self._open):
                 connection.look(now)
-
-
-class Connection(HttpToolsProtocol):
-    """One of them. Times are time.monotonic(), None for what is not under way."""
-
-    def __init__(self, connections: Connections, **given: Any) -> None:
-        """`given`: what uvicorn gives its protocols."""
-        super().__init__(**given)
-        self._all = connections
-        self._bounds = connections.bounds
-        self._address = ""
-        # Since when the headers of a request are awaited, what has come of them, and how much of that is whole headers.
-        self._head_since: float | None = None
-        self._head_fed = 0
-        self._head_bytes = 0
-        self._in_head = False
-        self._body_since: float | None = None
-        self._body_bytes = 0
-        self._answered_at = 0.0
-        # What was left to write at the last look, and since when it has been that much.
-        self._unwritten = 0
-        self._unwritten_since = 0.0
-        # A second parser is told the headers that the first has read.
-        self._taking_up = False
-        self._refusal: GatewayError | None = None
-        self._refused_at: float | None = None
-        # What has to be called when the client is gone, and whether it is.
-        self._leave: Callable[[], object] | None = None
-        self._gone = False
-        self._extensions: Any = {GONE: self.when_gone}
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client has come."""
-        super().connection_made(transport)
-        self._address = self.client[0] if self.client else ""
-        self._head_since = time.monotonic()
-        if (refusal := self._all.enter(self, self._address)) is not None:
-            self._refuse(refusal)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The connection has ended, whoever ended it."""
-        super().connection_lost(exc)
-        self._all.leave(self, self._address)
-        self._has_gone()
-
-    def when_gone(self, leave: Callable[[], object] | None) -> None:
-        """Have this called once, when the client of the request that is served is gone, perhaps at once; None for nothing."""
-        self._leave = leave
-        if leave is not None and self._gone:
-            leave()
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes have come."""
-        if self._refused_at is not None:
-            return
-        if self._head_since is None and self._body_since is None and self._answered():
-            self._head_since, self._head_fed = time.monotonic(), 0
-        self._unset_keepalive_if_required()
-        try:
-            self._parse(data)
-        except httptools.HttpParserError:
-            self._refuse(self._refusal or errors.bad_http("it cannot be read"))
-        if self._head_since is not None:
-            self._head_fed += len(data)
-            if self._head_fed > MOST_HEADER_BYTES:
-                self._refuse(errors.header_too_large(MOST_HEADER_BYTES))
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        if self._taking_up:
-            return
-        super().on_message_begin()
-        self.scope["extensions"] = self._extensions
-        self._head_bytes = self._head_fed = 0
-        self._in_head = True
-
-    def on_url(self, url: bytes) -> None:
-        """A piece of what is asked for."""
-        if not self._taking_up:
-            super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header is whole."""
-        if self._taking_up:
-            return
-        name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
-        self._head_bytes += len(name) + len(value) + len(b": \r\n")
-
-    def on_headers_complete(self) -> None:
-        """All headers are."""
-        if self._taking_up:
-            return
-        if self._head_bytes + len(self.url) > MOST_HEADER_BYTES:
-            self._give_up(errors.header_too_large(MOST_HEADER_BYTES))
-        hosts = [name for name, _ in self.headers].count(b"host")
-        if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
-            self._give_up(errors.bad_http("it has to have one Host header"))
-        self._head_since, self._in_head = None, False
-        self._body_since, self._body_bytes = time.monotonic(), 0
-        self._begin_cycle()
-
-    def on_body(self, body: bytes) -> None:
-        """More of a body."""
-        self._body_bytes += len(body)
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """The request is whole."""
-        if self.parser.should_upgrade():
-            # httptools passes over the body of such a request; it is read yet.
-            return
-        self._body_since = None
-        if self._answered():
-            # That was the rest of a request that was answered before it was read; the next is awaited.
-            self._head_since, self._head_fed = time.monotonic(), 0
-        super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        """The answer is written."""
-        super().on_response_complete()
-        self._answered_at = time.monotonic()
-        if self._in_head:
-            # The next has begun to come meanwhile.
-            self._head_since = self._answered_at
-
-    def look(self, now: float) -> None:
-        """End the connection if its client has had its time."""
-        if self._refused_at is not None:
-            if now - self._refused_at > LINGER:
-                self.transport.abort()
-        elif self._stuck(now):
-            telemetry.event("client_stuck", seconds=self._bounds.write_seconds, unwritten=self._unwritten)
-            self.transport.abort()
-        elif self._head_since is not None and now - self._head_since > self._bounds.header_seconds:
-            if self._head_fed:
-                self._refuse(errors.request_too_slow())
-            else:
-                self.transport.abort()
-        elif self._body_since is not None and self._answered():
-            if now - self._answered_at > LINGER:
-                self.transport.abort()
-        elif self._body_since is not None and self._body_late(now, self._body_since):
-            self._refuse(errors.request_too_slow())
-
-    def _begin_cycle(self) -> None:
-        """Have the request served, as uvicorn does, but for its other protocols and bounds, by a cycle of our own."""
-        version, scope = self.parser.get_http_version(), self.scope
-        url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
-        scope["method"] = self.parser.get_method().decode("ascii")
-        scope["http_version"] = version
-        scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"] = url.path
-        scope["query_string"] = url.query or b""
-        before = self.cycle
-        self.cycle = Cycle(
-            scope=scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
-        if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
-        else:
-            # One that came before the answer to the last waits for it.
-            self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
-
-    def _parse(self, data: bytes) -> None:
-        while data:
-            try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:
-                data = data[upgrade.args[0] :]
-                self._take_up()
-            else:
-                return
-
-    def _take_up(self) -> None:
-        """Pass over a request's wish for another protocol, which is none of ours.
-
-        The parser has stopped before the body, so a second one, told how long that is, takes up there.
-        """
-        framing = [b"%s: %s\r\n" % header for header in self.headers if header[0] in _FRAMING]
-        self.parser = httptools.HttpRequestParser(self)
-        self._taking_up = True
-        self.parser.feed_data(b"POST / HTTP/1.1\r\n" + b"".join(framing) + b"\r\n")
-        self._taking_up = False
-
-    def _body_late(self, now: float, since: float) -> bool:
-        if self.flow.read_paused:
-            # It waits for us.
-            self._body_since, self._body_bytes = now, 0
-            return False
-        elapsed = now - since
-        return elapsed > self._bounds.body_seconds and self._body_bytes < elapsed * LEAST_BYTES_A_SECOND
-
-    def _answered(self) -> bool:
-        """Whether no request waits for its answer."""
-        return self.cycle is None or self.cycle.response_complete
-
-    def _stuck(self, now: float) -> bool:
-        """Whether the client has taken none of what waits for it for too long."""
-        unwritten = self.transport.get_write_buffer_size()
-        if unwritten == 0 or unwritten != self._unwritten:
-            self._unwritten, self._unwritten_since = unwritten, now
-        return now - self._unwritten_since > self._bounds.write_seconds
-
-    def _has_gone(self) -> None:
-        self._gone = True
-        if self._leave is not None:
-            self._leave()
-
-    def _give_up(self, refusal: GatewayError) -> None:
-        self._refusal = refusal
-        raise _Refused
-
-    def _refuse(self, refusal: GatewayError) -> None:
-        """Say why, unless an answer is under way, and let go of the client."""
-        if self.transport.is_closing() or self._refused_at is not None:
-            return
-        telemetry.event("refused", status=refusal.status, code=refusal.code)
-        self._refused_at = time.monotonic()
-        answering = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
-        if self.cycle is not None:
-            # Whoever serves it hears that its client has gone, and writes no more.
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-        self._has_gone()
-        self.pipeline.clear()
-        self.flow.resume_writing()
-        if answering:
-            # A word of ours within an answer would be taken for a part of it.
-            self.transport.abort()
-            return
-        body = refusal.body()
-        head = [
-            *(b"%s: %s\r\n" % header for header in self.server_state.default_headers),
-            *(f"{name}: {value}\r\n".encode() for name, value in refusal.headers.items()),
-            b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body),
-        ]
-        self.transport.write(b"".join([STATUS_LINE[refusal.status], *head, body]))
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self.flow.resume_reading()

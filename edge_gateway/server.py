@@ -12,7 +12,8 @@ from functools import partial
 import uvicorn
 from fastapi import FastAPI
 
-from edge_gateway.connections import Bounds, Connection, Connections
+from edge_gateway.connection import Connection
+from edge_gateway.connections import Bounds, Connections
 
 # Seconds that answers get for their last words once the drain is over.
 LAST_WORDS = 5.0

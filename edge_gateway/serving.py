@@ -13,7 +13,7 @@ from edge_gateway import telemetry
 from edge_gateway.access.entries import Key
 from edge_gateway.call import Call, Reply, RequestHeaders
 from edge_gateway.completion import Completion
-from edge_gateway.connections import GONE
+from edge_gateway.connection import GONE
 from edge_gateway.errors import NOT_FOUND, GatewayError, internal, invalid_request
 from edge_gateway.forms import CHAT, Form, error_body
 from edge_gateway.json_guard import too_complex
