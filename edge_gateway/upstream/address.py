@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ipaddress
 import socket
 import ssl
 from collections.abc import Callable
@@ -75,8 +76,18 @@ class Address:
         if loop.time() - self._found_at > REMEMBERED:
             if not (self._host and self._port):
                 raise OSError("no address")
-            found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+            # Of a name only what this machine can reach; an address is what it is.
+            flags = 0 if _is_literal(self._host) else socket.AI_ADDRCONFIG
+            found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=flags)
             self._found, self._found_at = cast(list[AddrInfoType], found), loop.time()
         else:
             self._found.append(self._found.pop(0))
         return list(self._found)
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
