@@ -199,7 +199,9 @@ class Portkey:
         try:
             await self._waits.until(done, wait)
         except BaseException:
-            connecting.cancel()
+            if not connecting.cancel() and connecting.exception() is None:
+                # It came just as it was given up.
+                connecting.result().close()
             raise
         return connecting.result()
 
