@@ -5,7 +5,7 @@ BIN := .venv/bin
 STUBS := --python_out=. --mypy_out=. --grpc_python_out=. --mypy_grpc_out=.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: help run test check faults bad-input fuzz containers savings keys train bench load soak audit sbom audit-tools protos release-contract lock setup dev aider
+.PHONY: help run test check faults bad-input fuzz containers savings keys train bench peers load soak audit sbom audit-tools protos release-contract lock setup dev aider
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ bench: dev ## Measure, print the tables, and write bench/results/.
 	$(BIN)/python -m bench.conversations
 	$(BIN)/python -m bench.routing
 	$(BIN)/python -m bench.learning
+	$(BIN)/python -m bench.peers
+
+peers: dev ## Measure this beside its peers; ARGS="fresh litellm --loads c16,burst" for a choice, ROUNDS=1 for a quick look.
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/bench.txt
+	@ROUNDS="$(ROUNDS)" SCALE="$(SCALE)" $(BIN)/python -m bench.peers $(ARGS)
 
 load: dev ## Put load on the services, and say which bounds held; FIGURES="L2 L4" takes these alone, SCALE=0.1 a tenth of the time.
 	@SCALE="$(SCALE)" $(BIN)/python -m bench.load $(FIGURES)
@@ -76,7 +81,8 @@ lock: dev ## Write requirements/*.txt and the gateway's lock anew.
 	$(LOCK) --group dev -o requirements/dev.txt
 	for group in run router_service edge_gateway demo bench audit; do \
 	  $(LOCK) --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; done
-	$(LOCK) --group aider -o requirements/aider.txt
+	for group in aider peer_litellm peer_switchyard peer_tensorzero; do \
+	  $(LOCK) --group $$group -o requirements/$$group.txt || exit 1; done
 	cd examples/node && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 	cd tests/clients/node && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 	cd portkey && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund

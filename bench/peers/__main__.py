@@ -1,0 +1,167 @@
+"""Measures the peers and prints the table: `python -m bench.peers [PEER ...] [--loads c16,burst]`.
+
+ROUNDS=5 rounds, medians of them; SCALE=0.5 takes half the time of each run. Writes bench/results/peers.json and its pictures;
+what is not whole is written to bench/results/local/. `router` and `growth` are names too: of the parts that have no peers.
+`--page` measures nothing and prints the written result as the README has it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench.load.machine import about
+from bench.peers import growth, placement, rounds, router_rates, table
+from bench.peers.lineup import PEERS
+from bench.peers.loads import LOADS, UNPINNED, Load
+from bench.peers.native import NoCompiler, built
+from bench.peers.peer import Peer
+from bench.peers.placement import FREE, Layout
+
+ROUNDS = 5
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+PARTS = ("router", "growth")
+HEADINGS = {
+    "pinned": "What is measured on one core, the load and the mock on the other:",
+    "free": "Free to use all cores, beside the load and the mock:",
+    "router": "The router alone, over gRPC:",
+    "growth": "More processes, 64 requests at a time:",
+}
+
+
+@dataclass
+class Wish:
+    """What is to be measured."""
+
+    peers: list[Peer]
+    loads: list[Load]
+    parts: list[str]
+    rounds: int
+    scale: float
+    whole: bool
+    page: bool
+
+
+def wish() -> Wish:
+    """From the command line and the environment."""
+    parser = argparse.ArgumentParser(prog="python -m bench.peers")
+    names = [peer.name for peer in PEERS]
+    parser.add_argument("names", nargs="*", choices=[[], *names, *PARTS], help="peers or parts; all when none is named")
+    parser.add_argument("--loads", default="", help=f"of {', '.join(load.name for load in LOADS)}")
+    parser.add_argument("--page", action="store_true", help="print the written result for the README")
+    given = parser.parse_args()
+    chosen = [name for name in given.loads.split(",") if name]
+    if unknown := set(chosen) - {load.name for load in LOADS}:
+        parser.error(f"there is no load {', '.join(sorted(unknown))}")
+    scale = float(os.environ.get("SCALE") or 1)
+    wanted = given.names or [*names, *PARTS]
+    return Wish(
+        # Without it there is nothing to compare with.
+        [peer for peer in PEERS if peer.name in wanted or (peer.name == "direct" and set(wanted) & set(names))],
+        [replace(load, seconds=load.seconds * scale) for load in LOADS if not chosen or load.name in chosen],
+        [part for part in PARTS if part in wanted],
+        int(os.environ.get("ROUNDS") or ROUNDS),
+        scale,
+        not given.names and not chosen and scale >= 1,
+        given.page,
+    )
+
+
+def main() -> int:
+    """Measure, print and write; 1 when there is no compiler."""
+    wanted = wish()
+    if wanted.page:
+        show(json.loads((RESULTS / "peers.json").read_text()), table.markdown)
+        return 0
+    # What was started is stopped again.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        for name in ("mock", "load", "rpc"):
+            built(name)
+    except NoCompiler as error:
+        sys.stderr.write(f"The mock and the load generator are written in C: {error}.\n")
+        return 1
+    layout, began = placement.pinned(), time.monotonic()
+    found: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": machine(), "rounds": wanted.rounds}
+    if layout.load:
+        os.sched_setaffinity(0, layout.load)  # the bench itself is no load on what it measures
+    if wanted.peers:
+        found["pinned"] = compared(wanted, wanted.loads, layout)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    if loads := [load for load in wanted.loads if load.name in UNPINNED] if wanted.peers else []:
+        found["free"] = compared(wanted, loads, FREE)
+    if "router" in wanted.parts:
+        found["router"] = router_rates.measure(wanted.rounds, wanted.scale)
+    if "growth" in wanted.parts:
+        found["growth"] = growth.measure(wanted.rounds, wanted.scale)
+    found["machine"]["load_after"] = [round(one, 2) for one in os.getloadavg()]
+    found["minutes"] = round((time.monotonic() - began) / 60, 1)
+    show(found)
+    write(found, wanted.whole and wanted.rounds >= ROUNDS)
+    return 0
+
+
+def compared(wanted: Wish, loads: list[Load], layout: Layout) -> dict[str, Any]:
+    """All peers under these loads."""
+    with rounds.seated(wanted.peers, layout) as seats:
+        rounds.measure(seats, loads, wanted.rounds, layout)
+        return {
+            "cores": {"tested": sorted(layout.tested or []), "load": sorted(layout.load or [])},
+            "peers": {
+                seat.peer.name: {
+                    "title": seat.peer.title,
+                    "version": seat.running.version,
+                    "start_s": seat.start_s,
+                    "idle_rss_mb": seat.idle_rss_mb,
+                }
+                for seat in seats.seats
+            },
+            "figures": rounds.figures(seats),
+            "wrong": {seat.peer.name: seat.wrong for seat in seats.seats if seat.wrong},
+            "absent": seats.absent,
+        }
+
+
+def machine() -> dict[str, Any]:
+    """What it is, and how busy it was before."""
+    return {**about(), "load_before": [round(one, 2) for one in os.getloadavg()]}
+
+
+def show(found: dict[str, Any], form: Callable[[Sequence[Sequence[str]]], str] = table.text) -> None:
+    """Print the tables."""
+    for layout in ("pinned", "free"):
+        if part := found.get(layout):
+            titles = {name: f"{peer['title']} {peer['version']}".strip() for name, peer in part["peers"].items()}
+            print(f"\n{HEADINGS[layout]}\n\n{form(table.rows(titles, part['figures']))}\n")
+            for line in table.remarks(part):
+                print(line)
+    for name in PARTS:
+        if rows := found.get(name):
+            print(f"\n{HEADINGS[name]}\n\n{form(table.listed(rows))}")
+
+
+def write(found: dict[str, Any], whole: bool) -> None:
+    """The result as a file, and its pictures where there is something to draw with."""
+    folder = RESULTS if whole else RESULTS / "local"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "peers.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    print(f"written: {folder / 'peers.json'} after {found['minutes']} minutes")
+    if "pinned" in found:
+        try:
+            from bench.peers import plot  # noqa: PLC0415 - only `make bench` and `make peers` install what it draws with
+        except ImportError:
+            print("no pictures: matplotlib is not installed")
+            return
+        plot.draw(found["pinned"], folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

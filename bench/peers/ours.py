@@ -1,0 +1,93 @@
+"""This project: an edge and a router with keys, understanding, decision, ledger, metrics and logs on, as shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from bench.peers import portkey
+from bench.peers.bodies import CONVERSATION
+from bench.peers.peer import Peer, Place, Running
+from edge_gateway.access.entries import digest
+from tests.conftest import EDGE_CONFIG, ROUTER_CONFIG
+from tests.processes import ROOT, Process, free_port, start_edge, start_router
+
+KEY = "amr-" + "bench" * 8
+KEYS = f"""
+[keys.bench]
+sha256 = "{digest(KEY)}"
+models = ["auto*"]
+"""
+
+
+def routers(place: Place, count: int = 1) -> list[tuple[int, Process]]:
+    """Routers and their ports, each with a SQLite ledger of its own; the profile is the tests': two models, no Not Diamond."""
+    config = place.folder / "router.toml"
+    config.write_text(ROUTER_CONFIG)
+    started = []
+    for _ in range(count):
+        port = free_port()
+        ledger = f"sqlite:///{place.folder}/router-{port}.sqlite"
+        started.append((port, place.keep(start_router(port, ROUTER_CONFIG=str(config), ROUTER_LEDGER_URL=ledger))))
+    return started
+
+
+def edge(place: Place, router_ports: Sequence[int], upstream: str) -> tuple[int, Process]:
+    """An edge that asks these routers and sends to this address in Portkey's place, and its port."""
+    keys, config = place.folder / "keys.toml", place.folder / "edge.toml"
+    keys.write_text(KEYS)
+    config.write_text(EDGE_CONFIG.format(provider=place.provider, nobody=free_port()))
+    port = free_port()
+    process = start_edge(
+        port,
+        EDGE_ROUTER="ipv4:" + ",".join(f"127.0.0.1:{one}" for one in router_ports),
+        EDGE_CONFIG=str(config),
+        EDGE_API_KEYS_FILE=str(keys),
+        PORTKEY_BASE_URL=upstream,
+        # Nothing is shed: what is measured is the cost of serving.
+        EDGE_MAX_LAG_SECONDS="60",
+    )
+    return port, place.keep(process)
+
+
+def running(ports: Sequence[int], processes: Sequence[Process], goes_on: bool = False) -> Running:
+    """How it is asked."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    if goes_on:
+        headers["x-session-id"] = f"bench-{CONVERSATION}"
+    source = "pinned" if goes_on else "local"
+    return Running(
+        _version(),
+        ports,
+        [process.popen.pid for process in processes],
+        model="auto",
+        headers=headers,
+        goes_on=goes_on,
+        expects={"x-router-source": source},
+    )
+
+
+def start(place: Place, goes_on: bool = False, real_portkey: bool = False) -> Running:
+    """One edge, one router; the mock in Portkey's place, or a real gateway of one worker before it."""
+    upstream, processes = place.provider, []
+    if real_portkey:
+        port, gateway = portkey.gateway(place)
+        upstream = f"http://127.0.0.1:{port}/v1"
+        processes.append(gateway)
+    (router_port, router), *_ = routers(place)
+    port, served = edge(place, [router_port], upstream)
+    return running([port], [served, router, *processes], goes_on)
+
+
+def _version() -> str:
+    for line in (ROOT / "pyproject.toml").read_text().splitlines():
+        if line.startswith("version = "):
+            return line.split('"')[1]
+    return "?"
+
+
+PEERS = (
+    Peer("fresh", "this, each request a new conversation", start, routes=True),
+    Peer("pinned", "this, conversations that go on", partial(start, goes_on=True), routes=True),
+    Peer("ours-portkey", "this → Portkey", partial(start, real_portkey=True), routes=True),
+)

@@ -1,0 +1,156 @@
+"""Starts the peers, makes sure that their answers are right, and measures them in turn, round after round."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bench.load.machine import TICKS
+from bench.peers import generator, summary
+from bench.peers.answers import wrong
+from bench.peers.loads import LOADS, Load
+from bench.peers.peer import Absent, Peer, Place, Running
+from bench.peers.placement import Layout, cpu_seconds, kept_on, rss_mb, tree
+from bench.peers.summary import Figure, Sample
+from tests.processes import free_port
+
+# More requests than any run makes: each run numbers its own from here on.
+RUN = 1_000_000
+_runs = itertools.count(1)
+WARM = (replace(LOADS[1], seconds=1.0), replace(LOADS[5], seconds=0.5))
+
+
+@dataclass
+class Seat:
+    """A running peer, and what was found of it."""
+
+    peer: Peer
+    running: Running
+    place: Place
+    start_s: float
+    idle_rss_mb: float
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    # By load: what was wrong with its answers, which are not counted then.
+    wrong: dict[str, str] = field(default_factory=dict)
+
+    def pids(self) -> list[int]:
+        """All its processes."""
+        return tree(self.running.pids)
+
+    def files(self, load: Load) -> list[Path]:
+        """The requests of a load, written for the generator."""
+        files = [self.place.folder / f"{self.peer.name}-{load.name}-{turn}.http" for turn in range(99)]
+        requests = self.running.requests(load)
+        for file, request in zip(files, requests, strict=False):
+            if not file.exists():
+                file.write_bytes(request)
+        return files[: len(requests)]
+
+
+@dataclass
+class Table:
+    """Who is there, and who is not and why."""
+
+    seats: list[Seat]
+    absent: dict[str, str]
+
+
+@contextmanager
+def seated(peers: Sequence[Peer], layout: Layout) -> Iterator[Table]:
+    """All of them running before one mock, warm, on the layout's cores; stopped again whatever happens."""
+    with ExitStack() as stack:
+        folder, port = Path(stack.enter_context(tempfile.TemporaryDirectory())), free_port()
+        mock = generator.start_mock(port, layout.load)
+        stack.callback(mock.stop)
+        table = Table([], {})
+        for peer in peers:
+            own = folder / peer.name
+            own.mkdir()
+            try:
+                taken = seat(peer, Place(port, own, stack, mock.popen.pid), layout)
+            except Absent as absent:
+                table.absent[peer.name] = str(absent)
+                continue
+            except AssertionError as error:  # it did not start
+                table.absent[peer.name] = f"did not start: {str(error)[-300:]}"
+                continue
+            table.seats.append(taken)
+        yield table
+
+
+def seat(peer: Peer, place: Place, layout: Layout) -> Seat:
+    """One peer, running and warm."""
+    _say(f"starting {peer.title}")
+    peer.needs()
+    began = time.monotonic()
+    with kept_on(layout.tested):
+        running = peer.start(place)
+    took = time.monotonic() - began
+    seated = Seat(peer, running, place, round(took, 1), round(rss_mb(tree(running.pids)), 1))
+    if not wrong(running, WARM[0], next(_runs) * RUN):
+        for load in WARM:
+            generator.run(load, running.ports, seated.files(load), next(_runs) * RUN, layout.load)
+    return seated
+
+
+def measure(table: Table, loads: Sequence[Load], rounds: int, layout: Layout) -> None:
+    """Every load in as many rounds as it is given; in each round every peer once, each time another one first."""
+    for load in loads:
+        for seat in table.seats:
+            if said := wrong(seat.running, load, next(_runs) * RUN):
+                seat.wrong[load.name] = said
+                _say(f"{seat.peer.title}, {load.name}: {said}")
+        for number in range(min(rounds, load.rounds)):
+            _say(f"{layout.name}, {load.name}, round {number + 1}")
+            turned = table.seats[number % len(table.seats) :] + table.seats[: number % len(table.seats)]
+            for seat in turned:
+                if load.name not in seat.wrong:
+                    _measure(seat, load, layout)
+
+
+def _measure(seat: Seat, load: Load, layout: Layout) -> None:
+    try:
+        taken = once(seat, load, layout)
+    except (OSError, RuntimeError) as error:  # it has died, or the generator has
+        seat.wrong[load.name] = f"{type(error).__name__}: {error}"
+        return
+    seat.samples.setdefault(load.name, []).append(taken)
+
+
+def once(seat: Seat, load: Load, layout: Layout) -> Sample:
+    """One run against one peer; what else the machine did is what neither the peer nor the mock nor the bench did."""
+    pids, files, running = seat.pids(), seat.files(load), seat.running
+    look = (lambda: (cpu_seconds(pids), rss_mb(pids))) if load.once else None
+    before, began = _moment(pids, seat.place.mock_pid), time.monotonic()
+    counted, looks = generator.run(load, running.ports, files, next(_runs) * RUN, layout.load, look)
+    after, took = _moment(pids, seat.place.mock_pid), time.monotonic() - began
+    cpu, own, busy, stolen = (later - earlier for later, earlier in zip(after, before, strict=True))
+    share = 100 / took / (os.cpu_count() or 1)
+    return summary.sample(counted, looks, cpu, rss_mb(pids), share * max(0.0, busy - cpu - own), share * stolen)
+
+
+def figures(table: Table) -> dict[str, dict[str, Figure]]:
+    """The medians by peer and load."""
+    return {
+        seat.peer.name: {load: summary.medians(samples) for load, samples in seat.samples.items()}
+        for seat in table.seats
+    }
+
+
+def _moment(pids: Sequence[int], mock_pid: int) -> tuple[float, float, float, float]:
+    """Seconds so far: of the peer, of the mock, the bench and its generators, of all cores at work, and taken by the host."""
+    fields = [int(one) for one in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    busy = sum(fields[i] for i in (0, 1, 2, 5, 6)) / TICKS
+    return cpu_seconds(pids), cpu_seconds([mock_pid]) + sum(os.times()[:4]), busy, fields[7] / TICKS
+
+
+def _say(what: str) -> None:
+    sys.stderr.write(f"  {what}\n")
+    sys.stderr.flush()
