@@ -21,7 +21,7 @@ from typing import Any
 from bench.load.machine import about
 from bench.peers import growth, placement, rounds, router_rates, table
 from bench.peers.lineup import PEERS
-from bench.peers.loads import LOADS, UNPINNED, Load
+from bench.peers.loads import LOADS, UNPINNED, Load, named
 from bench.peers.native import NoCompiler, built
 from bench.peers.peer import Peer
 from bench.peers.placement import FREE, Layout
@@ -59,14 +59,16 @@ def wish() -> Wish:
     parser.add_argument("--page", action="store_true", help="print the written result for the README")
     given = parser.parse_args()
     chosen = [name for name in given.loads.split(",") if name]
-    if unknown := set(chosen) - {load.name for load in LOADS}:
-        parser.error(f"there is no load {', '.join(sorted(unknown))}")
+    try:
+        loads = named(chosen)
+    except KeyError as error:
+        parser.error(f"there is no load {error}")
     scale = float(os.environ.get("SCALE") or 1)
     wanted = given.names or [*names, *PARTS]
     return Wish(
         # Without it there is nothing to compare with.
         [peer for peer in PEERS if peer.name in wanted or (peer.name == "direct" and set(wanted) & set(names))],
-        [replace(load, seconds=load.seconds * scale) for load in LOADS if not chosen or load.name in chosen],
+        [replace(load, seconds=load.seconds * scale) for load in loads],
         [part for part in PARTS if part in wanted],
         int(os.environ.get("ROUNDS") or ROUNDS),
         scale,
@@ -141,6 +143,8 @@ def show(found: dict[str, Any], form: Callable[[Sequence[Sequence[str]]], str] =
         if part := found.get(layout):
             titles = {name: f"{peer['title']} {peer['version']}".strip() for name, peer in part["peers"].items()}
             print(f"\n{HEADINGS[layout]}\n\n{form(table.rows(titles, part['figures']))}\n")
+            if compared := table.ratios(titles, part["figures"]):
+                print(f"How many times ours it is, 16 at a time:\n\n{form(compared)}\n")
             for line in table.remarks(part):
                 print(line)
     for name in PARTS:

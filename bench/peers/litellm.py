@@ -75,8 +75,6 @@ def start(place: Place, mode: str = "plain") -> Running:
 NEEDS = partial(environment, "litellm")
 PEERS = (
     Peer("litellm", "LiteLLM proxy", start, needs=NEEDS),
-    Peer(
-        "litellm-complexity", "LiteLLM, complexity router", partial(start, mode="complexity"), routes=True, needs=NEEDS
-    ),
+    Peer("litellm-complexity", "LiteLLM, complexity router", partial(start, mode="complexity"), needs=NEEDS),
     Peer("litellm-portkey", "LiteLLM → Portkey", partial(start, mode="portkey"), needs=NEEDS),
 )

@@ -87,7 +87,7 @@ def _version() -> str:
 
 
 PEERS = (
-    Peer("fresh", "this, each request a new conversation", start, routes=True),
-    Peer("pinned", "this, conversations that go on", partial(start, goes_on=True), routes=True),
-    Peer("ours-portkey", "this → Portkey", partial(start, real_portkey=True), routes=True),
+    Peer("fresh", "this, each request a new conversation", start),
+    Peer("pinned", "this, conversations that go on", partial(start, goes_on=True)),
+    Peer("ours-portkey", "this → Portkey", partial(start, real_portkey=True)),
 )

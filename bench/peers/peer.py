@@ -68,8 +68,6 @@ class Peer:
     name: str
     title: str
     start: Callable[[Place], Running]
-    # Whether it chooses a model for each request.
-    routes: bool = False
     needs: Callable[[], object] = lambda: None
 
 

@@ -17,7 +17,7 @@ from bench.peers.summary import added
 # A grey that reads on white and on black, and colours between both; this project's own stand out.
 INK, OURS, THEIRS = "#808080", "#e07b00", "#4a8fd0"
 OWN = ("fresh", "pinned", "ours-portkey")
-CURVE = ("c1", "c16", "c64")
+CURVE = ("c1b", "c16", "c64")
 COLOURS = ("#e07b00", "#c04040", "#b08a00", "#4a8fd0", "#3a9a5a", "#9a6ad0", "#30a0a0", "#d060a0", "#7090b0", "#a08060")
 
 
@@ -44,7 +44,7 @@ def _bars(peers: Mapping[str, Any], values: Mapping[str, float], label: str, fil
     if not values:
         return
     figure, axes = pyplot.subplots(figsize=(8, 0.36 * len(values) + 0.9))
-    names = list(reversed(values))
+    names = list(values)[::-1]
     lengths = [values[name] if log else max(0.0, values[name]) for name in names]
     bars = axes.barh(
         [peers[name]["title"] for name in names], lengths, color=[OURS if name in OWN else THEIRS for name in names]
@@ -76,7 +76,7 @@ def _curves(part: Mapping[str, Any], file: Path) -> None:
     axes.set_xticks([load.connections for load in loads], [str(load.connections) for load in loads])
     axes.set_ylabel("requests a second (log scale)")
     axes.legend(fontsize=7, frameon=False, labelcolor=INK, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    _finish(figure, axes, "requests at a time (at one, 20 ms between them)", file)
+    _finish(figure, axes, "requests of 2 kB at a time", file)
 
 
 def _finish(figure: Any, axes: Any, label: str, file: Path) -> None:
@@ -86,5 +86,5 @@ def _finish(figure: Any, axes: Any, label: str, file: Path) -> None:
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     figure.tight_layout()
-    figure.savefig(file, metadata={"Date": None}, transparent=True)
+    figure.savefig(file, metadata={"Date": None}, transparent=True, bbox_inches="tight")
     pyplot.close(figure)

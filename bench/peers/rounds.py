@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.load.machine import TICKS
 from bench.peers import generator, summary
 from bench.peers.answers import wrong
-from bench.peers.loads import LOADS, Load
+from bench.peers.loads import Load, named
 from bench.peers.peer import Absent, Peer, Place, Running
 from bench.peers.placement import Layout, cpu_seconds, kept_on, rss_mb, tree
 from bench.peers.summary import Figure, Sample
@@ -24,7 +24,7 @@ from tests.processes import free_port
 # More requests than any run makes: each run numbers its own from here on.
 RUN = 1_000_000
 _runs = itertools.count(1)
-WARM = (replace(LOADS[1], seconds=1.0), replace(LOADS[5], seconds=0.5))
+WARM = tuple(replace(load, seconds=0.8) for load in named(["c16", "burst"]))
 
 
 @dataclass

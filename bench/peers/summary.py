@@ -36,6 +36,7 @@ class Sample:
     rss_mb: float
     other_percent: float
     steal_percent: float
+    first_error: str = ""
 
 
 Figure = dict[str, Any]
@@ -61,6 +62,7 @@ def sample(
         rss_mb=rss_mb,
         other_percent=other,
         steal_percent=steal,
+        first_error=counted["first_error"],
     )
 
 
@@ -86,10 +88,11 @@ def medians(samples: Sequence[Sample]) -> Figure:
     counted = quiet if len(quiet) >= min(ENOUGH, len(samples)) else list(samples)
     rows = [asdict(one) for one in counted]
     figure: Figure = {"rounds": len(samples), "quiet": len(quiet)}
-    for name in rows[0]:
+    for name in (name for name in rows[0] if name != "first_error"):
         values = [row[name] for row in rows if row[name] is not None]
         figure[name] = round(statistics.median(values), 3) if values else None
     figure["errors"] = sum(one.errors for one in samples)
+    figure["first_error"] = next((one.first_error for one in samples if one.first_error), "")
     return figure
 
 

@@ -54,12 +54,5 @@ def start(place: Place) -> Running:
     )
 
 
-PEERS = (
-    Peer(
-        "switchyard",
-        "Switchyard (NVIDIA, Rust), stage router",
-        start,
-        routes=True,
-        needs=partial(environment, "switchyard"),
-    ),
-)
+NEEDS = partial(environment, "switchyard")
+PEERS = (Peer("switchyard", "Switchyard (NVIDIA, Rust), stage router", start, needs=NEEDS),)

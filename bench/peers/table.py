@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bench.peers.summary import Figure, added
+from bench.peers.summary import Figure, added, ratio
 
 NOTHING = "-"
+OURS, CONCURRENT = ("fresh", "pinned"), "c16"
 Figures = Mapping[str, Mapping[str, Figure]]
 # A peer that is not there, or whose answers were wrong, is named below the table.
 Part = Mapping[str, Any]
@@ -38,6 +39,7 @@ def _kept_up(own: Mapping[str, Figure], direct: Mapping[str, Figure]) -> float |
 COLUMNS: tuple[tuple[str, Cell], ...] = (
     ("added p50 ms", _added("c1", "p50_ms")),
     ("added p99 ms", _added("c1", "p99_ms")),
+    ("req/s c1", _plain("c1b", "per_second")),
     ("req/s c16", _plain("c16", "per_second")),
     ("CPU ms", _plain("c16", "cpu_ms")),
     ("req/s c64", _plain("c64", "per_second")),
@@ -65,6 +67,21 @@ def rows(titles: Mapping[str, str], figures: Figures) -> list[list[str]]:
     return [[row[column] for column in kept] for row in table]
 
 
+def ratios(titles: Mapping[str, str], figures: Figures) -> list[list[str]]:
+    """Each peer's CPU as a multiple of ours, and our requests a second as a multiple of the peer's; nothing without ours."""
+    ours = [name for name in OURS if CONCURRENT in figures.get(name, {})]
+    told = [["", *(f"{what}, {name}" for name in ours for what in ("its CPU of ours", "our req/s of its"))]]
+    for name, title in titles.items():
+        if name in (*OURS, "direct") or CONCURRENT not in figures.get(name, {}):
+            continue
+        its = figures[name][CONCURRENT]
+        cells = []
+        for own in (figures[one][CONCURRENT] for one in ours):
+            cells += [ratio(own["cpu_ms"], its["cpu_ms"]), ratio(its["per_second"], own["per_second"])]
+        told.append([title, *map(shown, cells)])
+    return told if ours and len(told) > 1 else []
+
+
 def listed(found: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Rows of names and values as a table; a row may lack some."""
     names = list(dict.fromkeys(name for row in found for name in row))
@@ -77,7 +94,11 @@ def remarks(part: Part) -> list[str]:
     for name, loads in part["wrong"].items():
         told += [f"{name}, {load}: not counted: {why}" for load, why in loads.items()]
     for name, loads in part["figures"].items():
-        told += [f"{name}, {load}: {own['errors']} failed" for load, own in loads.items() if own["errors"]]
+        failed = {load: own for load, own in loads.items() if own["errors"]}
+        told += [
+            f"{name}, {load}: {own['errors']} failed or late, first: {own['first_error']}"
+            for load, own in failed.items()
+        ]
     return told
 
 

@@ -57,7 +57,7 @@ def test_an_event_costs_what_is_used_while_all_streams_are_open():
 
 
 def test_a_sample_counts_what_did_not_finish_as_an_error():
-    counted = {"served": 4, "errors": 1, "unfinished": 2, "per_second": 8.0, "most_open": 0}
+    counted = {"served": 4, "errors": 1, "unfinished": 2, "per_second": 8.0, "most_open": 0, "first_error": "late"}
     times = {"whole_ms": {"p50": 1.5, "p99": 2.5}, "first_ms": None}
     taken = summary.sample({**counted, **times}, [], 0.02, 33.0, 1.0, 2.0)
     assert (taken.errors, taken.cpu_ms, taken.p99_ms, taken.first_ms) == (3, 5.0, 2.5, None)
@@ -93,10 +93,24 @@ def test_the_table_has_a_row_a_peer_and_a_dash_where_nothing_was_measured():
     assert len({len(line) for line in table.text(told).splitlines()}) == 1
 
 
+def test_how_many_times_ours_a_peer_is():
+    figures = {
+        "fresh": {"c16": {"cpu_ms": 0.8, "per_second": 1000.0}},
+        "a": {"c16": {"cpu_ms": 24.0, "per_second": 40.0}},
+    }
+    told = table.ratios({"fresh": "this", "a": "A", "b": "not measured"}, {**figures, "b": {}})
+    assert told[1:] == [["A", "30.0", "25.0"]]
+    assert table.ratios({"a": "A"}, {"a": figures["a"]}) == []
+
+
 def test_what_is_left_out_or_wrong_is_said_below():
-    figures = {"a": {"c1": {"errors": 3}, "c16": {"errors": 0}}}
+    figures = {"a": {"c1": {"errors": 3, "first_error": "broken off"}, "c16": {"errors": 0}}}
     part = {"absent": {"n": "not installed"}, "wrong": {"b": {"c16": "status 500"}}, "figures": figures}
-    assert table.remarks(part) == ["n: left out: not installed", "b, c16: not counted: status 500", "a, c1: 3 failed"]
+    assert table.remarks(part) == [
+        "n: left out: not installed",
+        "b, c16: not counted: status 500",
+        "a, c1: 3 failed or late, first: broken off",
+    ]
     assert table.listed([{"call": "x", "n": 1}, {"s": 2.5}]) == [["call", "n", "s"], ["x", "1", ""], ["", "", "2.50"]]
 
 
@@ -136,7 +150,7 @@ def seat(tmp_path_factory: pytest.TempPathFactory):
 
 
 @compiled
-@pytest.mark.parametrize("load", LOADS[:7], ids=lambda load: load.name)
+@pytest.mark.parametrize("load", LOADS[:8], ids=lambda load: load.name)
 def test_the_mock_answers_each_load_as_it_wishes(seat: rounds.Seat, load: Load):
     assert answers.wrong(seat.running, load, 1) == ""
     taken = rounds.once(seat, replace(load, seconds=0.2), placement.FREE)
@@ -173,7 +187,7 @@ def test_streams_are_watched_while_they_are_open(seat: rounds.Seat):
 
 @compiled
 def test_what_is_not_whole_is_an_error(seat: rounds.Seat, tmp_path: Path):
-    load = replace(LOADS[5], seconds=0.2, connections=2)
+    load = replace(LOADS[6], seconds=0.2, connections=2)
     short = tmp_path / "short.http"
     short.write_bytes(bodies.raw("/v1/chat/completions", {}, bodies.body("up", 2_000, Reply(3))))
     counted, _ = generator.run(load, seat.running.ports, [short], 1)
@@ -187,7 +201,7 @@ def test_what_is_not_whole_is_an_error(seat: rounds.Seat, tmp_path: Path):
 @compiled
 def test_a_conversation_goes_on_with_its_turns(seat: rounds.Seat):
     going = Running("", [], [], goes_on=True, headers={"x-session-id": CONVERSATION})
-    requests = going.requests(LOADS[1])
+    requests = going.requests(LOADS[2])
     assert len(requests) == 8
     assert all(b"x-session-id: $$$$$$$$$$" in request for request in requests)
     sizes = [request.count(b'"assistant"') for request in requests]
