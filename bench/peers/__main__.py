@@ -8,18 +8,15 @@ what is not whole is written to bench/results/local/. `router` and `growth` are 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from bench.load.machine import about
-from bench.peers import growth, placement, rounds, router_rates, table
+from bench.peers import growth, placement, report, rounds, router_rates, table
 from bench.peers.lineup import PEERS
 from bench.peers.loads import LOADS, UNPINNED, Load, named
 from bench.peers.native import NoCompiler, built
@@ -27,14 +24,7 @@ from bench.peers.peer import Peer
 from bench.peers.placement import FREE, Layout
 
 ROUNDS = 5
-RESULTS = Path(__file__).resolve().parent.parent / "results"
 PARTS = ("router", "growth")
-HEADINGS = {
-    "pinned": "What is measured on one core, the load and the mock on the other:",
-    "free": "Free to use all cores, beside the load and the mock:",
-    "router": "The router alone, over gRPC:",
-    "growth": "More processes, 64 requests at a time:",
-}
 
 
 @dataclass
@@ -78,26 +68,39 @@ def wish() -> Wish:
 
 
 def main() -> int:
-    """Measure, print and write; 1 when there is no compiler."""
+    """Measure, print and write; 1 where that cannot be done."""
     wanted = wish()
     if wanted.page:
-        show(json.loads((RESULTS / "peers.json").read_text()), table.markdown)
+        report.show(report.read(), table.markdown)
         return 0
     # What was started is stopped again.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if sys.platform != "linux":
+        sys.stderr.write("CPU times, cores and the load generators are Linux's; measure there.\n")
+        return 1
     try:
         for name in ("mock", "load", "rpc"):
             built(name)
     except NoCompiler as error:
-        sys.stderr.write(f"The mock and the load generator are written in C: {error}.\n")
+        sys.stderr.write(f"The mock and the load generators are written in C: {error}.\n")
         return 1
-    layout, began = placement.pinned(), time.monotonic()
+    began = time.monotonic()
+    found = measured(wanted)
+    found["minutes"] = round((time.monotonic() - began) / 60, 1)
+    report.show(found)
+    report.write(found, whole=wanted.whole and wanted.rounds >= ROUNDS)
+    return 0
+
+
+def measured(wanted: Wish) -> dict[str, Any]:
+    """All parts that are wanted, one after another."""
+    layout, cores = placement.pinned(), os.sched_getaffinity(0)
     found: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": machine(), "rounds": wanted.rounds}
     if layout.load:
         os.sched_setaffinity(0, layout.load)  # the bench itself is no load on what it measures
     if wanted.peers:
         found["pinned"] = compared(wanted, wanted.loads, layout)
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    os.sched_setaffinity(0, cores)
     if loads := [load for load in wanted.loads if load.name in UNPINNED] if wanted.peers else []:
         found["free"] = compared(wanted, loads, FREE)
     if "router" in wanted.parts:
@@ -105,10 +108,7 @@ def main() -> int:
     if "growth" in wanted.parts:
         found["growth"] = growth.measure(wanted.rounds, wanted.scale)
     found["machine"]["load_after"] = [round(one, 2) for one in os.getloadavg()]
-    found["minutes"] = round((time.monotonic() - began) / 60, 1)
-    show(found)
-    write(found, wanted.whole and wanted.rounds >= ROUNDS)
-    return 0
+    return found
 
 
 def compared(wanted: Wish, loads: list[Load], layout: Layout) -> dict[str, Any]:
@@ -135,36 +135,6 @@ def compared(wanted: Wish, loads: list[Load], layout: Layout) -> dict[str, Any]:
 def machine() -> dict[str, Any]:
     """What it is, and how busy it was before."""
     return {**about(), "load_before": [round(one, 2) for one in os.getloadavg()]}
-
-
-def show(found: dict[str, Any], form: Callable[[Sequence[Sequence[str]]], str] = table.text) -> None:
-    """Print the tables."""
-    for layout in ("pinned", "free"):
-        if part := found.get(layout):
-            titles = {name: f"{peer['title']} {peer['version']}".strip() for name, peer in part["peers"].items()}
-            print(f"\n{HEADINGS[layout]}\n\n{form(table.rows(titles, part['figures']))}\n")
-            if compared := table.ratios(titles, part["figures"]):
-                print(f"How many times ours it is, 16 at a time:\n\n{form(compared)}\n")
-            for line in table.remarks(part):
-                print(line)
-    for name in PARTS:
-        if rows := found.get(name):
-            print(f"\n{HEADINGS[name]}\n\n{form(table.listed(rows))}")
-
-
-def write(found: dict[str, Any], whole: bool) -> None:
-    """The result as a file, and its pictures where there is something to draw with."""
-    folder = RESULTS if whole else RESULTS / "local"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "peers.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    print(f"written: {folder / 'peers.json'} after {found['minutes']} minutes")
-    if "pinned" in found:
-        try:
-            from bench.peers import plot  # noqa: PLC0415 - only `make bench` and `make peers` install what it draws with
-        except ImportError:
-            print("no pictures: matplotlib is not installed")
-            return
-        plot.draw(found["pinned"], folder)
 
 
 if __name__ == "__main__":

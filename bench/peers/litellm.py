@@ -17,9 +17,13 @@ from tests.processes import Process, free_port, http_ok, wait_until
 LOCK = "requirements/peer_litellm.txt"
 # It starts in ten seconds on a quiet machine.
 START_SECONDS = 180
+# Without the first five it would ask the internet for newer lists than its own, and tell how it is used.
 ENVIRONMENT = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-    "LITELLM_TELEMETRY": "False",
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
+    "LITELLM_LOCAL_AUTOROUTER_PRESETS": "True",
+    "LITELLM_LOCAL_BLOG_POSTS": "True",
+    "LITELLM_TELEMETRY_DISABLED": "True",
     "LITELLM_LOG": "ERROR",
     "NO_DOCS": "True",
 }

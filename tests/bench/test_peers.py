@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,9 @@ from bench.peers.peer import Place, Running, locked
 from bench.peers.summary import Sample
 from tests.processes import free_port
 
-compiled = pytest.mark.skipif(not (shutil.which("cc") or shutil.which("gcc")), reason="no C compiler")
+compiled = pytest.mark.skipif(
+    sys.platform != "linux" or not (shutil.which("cc") or shutil.which("gcc")), reason="needs Linux and a C compiler"
+)
 STREAM = Reply(5, 1, 1)
 
 
@@ -217,6 +220,7 @@ def test_the_router_alone_is_asked_one_by_one_and_in_batches():
     assert rows[2]["rss_mb"] > 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_processes_are_counted_with_their_children():
     own = placement.tree([1])
     assert own[0] == 1
