@@ -31,7 +31,7 @@ def show(found: dict[str, Any], form: Callable[[Sequence[Sequence[str]]], str] =
             titles = {name: f"{peer['title']} {peer['version']}".strip() for name, peer in part["peers"].items()}
             print(f"\n{HEADINGS[layout]}\n\n{form(table.rows(titles, part['figures']))}\n")
             if compared := table.ratios(titles, part["figures"]):
-                print(f"How many times ours it is, 16 at a time:\n\n{form(compared)}\n")
+                print(f"Beside ours, 2 kB, 16 at a time:\n\n{form(compared)}\n")
             for line in table.remarks(part):
                 print(line)
     for name in ("router", "growth"):

@@ -24,7 +24,8 @@ from tests.processes import free_port
 # More requests than any run makes: each run numbers its own from here on.
 RUN = 1_000_000
 _runs = itertools.count(1)
-WARM = tuple(replace(load, seconds=0.8) for load in named(["c16", "burst"]))
+# Node.js and Python are quicker once they have served a while.
+WARM = tuple(replace(load, seconds=1.5) for load in named(["c16", "burst"]))
 
 
 @dataclass
@@ -39,6 +40,7 @@ class Seat:
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     # By load: what was wrong with its answers, which are not counted then.
     wrong: dict[str, str] = field(default_factory=dict)
+    _files: dict[str, list[Path]] = field(default_factory=dict)
 
     def pids(self) -> list[int]:
         """All its processes."""
@@ -46,16 +48,16 @@ class Seat:
 
     def files(self, load: Load) -> list[Path]:
         """The requests of a load, written for the generator."""
-        files = [self.place.folder / f"{self.peer.name}-{load.name}-{turn}.http" for turn in range(99)]
-        requests = self.running.requests(load)
-        for file, request in zip(files, requests, strict=False):
-            if not file.exists():
+        if load.name not in self._files:
+            requests = self.running.requests(load)
+            self._files[load.name] = [self.place.folder / f"{load.name}-{turn}.http" for turn in range(len(requests))]
+            for file, request in zip(self._files[load.name], requests, strict=True):
                 file.write_bytes(request)
-        return files[: len(requests)]
+        return self._files[load.name]
 
 
 @dataclass
-class Table:
+class Present:
     """Who is there, and who is not and why."""
 
     seats: list[Seat]
@@ -63,26 +65,26 @@ class Table:
 
 
 @contextmanager
-def seated(peers: Sequence[Peer], layout: Layout) -> Iterator[Table]:
+def seated(peers: Sequence[Peer], layout: Layout) -> Iterator[Present]:
     """All of them running before one mock, warm, on the layout's cores; stopped again whatever happens."""
     with ExitStack() as stack:
         folder, port = Path(stack.enter_context(tempfile.TemporaryDirectory())), free_port()
         mock = generator.start_mock(port, layout.load)
         stack.callback(mock.stop)
-        table = Table([], {})
+        present = Present([], {})
         for peer in peers:
             own = folder / peer.name
             own.mkdir()
             try:
                 taken = seat(peer, Place(port, own, stack, mock.popen.pid), layout)
             except Absent as absent:
-                table.absent[peer.name] = str(absent)
+                present.absent[peer.name] = str(absent)
                 continue
             except AssertionError as error:  # it did not start
-                table.absent[peer.name] = f"did not start: {str(error)[-300:]}"
+                present.absent[peer.name] = f"did not start: {str(error)[-300:]}"
                 continue
-            table.seats.append(taken)
-        yield table
+            present.seats.append(taken)
+        yield present
 
 
 def seat(peer: Peer, place: Place, layout: Layout) -> Seat:
@@ -100,16 +102,16 @@ def seat(peer: Peer, place: Place, layout: Layout) -> Seat:
     return seated
 
 
-def measure(table: Table, loads: Sequence[Load], rounds: int, layout: Layout) -> None:
+def measure(present: Present, loads: Sequence[Load], rounds: int, layout: Layout) -> None:
     """Every load in as many rounds as it is given; in each round every peer once, each time another one first."""
     for load in loads:
-        for seat in table.seats:
+        for seat in present.seats:
             if said := wrong(seat.running, load, next(_runs) * RUN):
                 seat.wrong[load.name] = said
                 _say(f"{seat.peer.title}, {load.name}: {said}")
         for number in range(min(rounds, load.rounds)):
             _say(f"{layout.name}, {load.name}, round {number + 1}")
-            turned = table.seats[number % len(table.seats) :] + table.seats[: number % len(table.seats)]
+            turned = present.seats[number % len(present.seats) :] + present.seats[: number % len(present.seats)]
             for seat in turned:
                 if load.name not in seat.wrong:
                     _measure(seat, load, layout)
@@ -136,11 +138,11 @@ def once(seat: Seat, load: Load, layout: Layout) -> Sample:
     return summary.sample(counted, looks, cpu, rss_mb(pids), share * max(0.0, busy - cpu - own), share * stolen)
 
 
-def figures(table: Table) -> dict[str, dict[str, Figure]]:
+def figures(present: Present) -> dict[str, dict[str, Figure]]:
     """The medians by peer and load."""
     return {
         seat.peer.name: {load: summary.medians(samples) for load, samples in seat.samples.items()}
-        for seat in table.seats
+        for seat in present.seats
     }
 
 

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,8 @@ def measure(rounds: int, scale: float) -> list[dict[str, Any]]:
         runs: dict[str, list[dict[str, float]]] = {method: [] for method in messages}
         for number in range(rounds):
             for method, (each, _) in messages.items():
-                run = _run(process, lambda m=method, n=number: _calls(port, m, files[m], SECONDS * scale, n + 2), each)
-                runs[method].append(run)
+                calls = partial(_calls, port, method, files[method], SECONDS * scale, number + 2)
+                runs[method].append(_run(process, calls, each))
         rows = [
             {"call": method, "decisions_each": messages[method][0], **_medians(run)} for method, run in runs.items()
         ]

@@ -70,7 +70,7 @@ def rows(titles: Mapping[str, str], figures: Figures) -> list[list[str]]:
 def ratios(titles: Mapping[str, str], figures: Figures) -> list[list[str]]:
     """Each peer's CPU as a multiple of ours, and our requests a second as a multiple of the peer's; nothing without ours."""
     ours = [name for name in OURS if CONCURRENT in figures.get(name, {})]
-    told = [["", *(f"{what}, {name}" for name in ours for what in ("its CPU of ours", "our req/s of its"))]]
+    told = [["", *(what.format(name) for name in ours for what in ("CPU, times {}'s", "req/s of {}, times its"))]]
     for name, title in titles.items():
         if name in (*OURS, "direct") or CONCURRENT not in figures.get(name, {}):
             continue
