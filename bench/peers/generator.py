@@ -56,7 +56,7 @@ def run(
     argv = [str(built("load")), "--ports", ",".join(map(str, ports)), "--request", ",".join(map(str, requests))]
     argv += ["--connections", str(load.connections), "--seconds", str(load.seconds), "--first", str(first)]
     argv += ["--think-ms", str(load.think_ms), "--events", str(load.reply.events), "--ramp-ms", str(load.ramp_ms)]
-    argv += ["--patience", str(load.patience), *(["--once"] if load.once else [])]
+    argv += ["--patience", str(load.patience), "--opening", str(load.opening), *(["--once"] if load.once else [])]
     if look is not None:
         argv += ["--report-ms", str(LOOK_MS)]
     looks = []

@@ -2,12 +2,13 @@
  *
  *   load --ports 8080[,8081] --request FILE[,FILE...] --connections N --seconds S
  *        [--think-ms T] [--events E] [--ramp-ms R] [--first N] [--once] [--patience S] [--report-ms R]
+ *        [--opening N]
  *
  * A FILE is a whole HTTP request. Ten @ in it become the request's number, ten $ the connection's, so that no two
  * requests are alike, and those of one connection can be of one conversation; several files are its turns, over and over.
  * Each connection asks, waits for the whole answer, thinks for T ms and asks again, until the seconds are over; what is
  * under way then is waited for. An answer counts when its status is 200 and it is complete: all its bytes, or for a
- * stream E events at least and `data: [DONE]` at its end. One thread; all the times of a run are kept and sorted.
+ * stream E events at least and `data: [DONE]` at its end. --opening: so many streams at most wait for their first event. One thread; all the times of a run are kept and sorted.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -46,7 +47,7 @@ struct connection {
     char line[16]; /* the beginning of a stream's line */
     size_t line_used;
     long line_size;
-    int events, done, open;
+    int events, done, open, opening; /* its stream has begun; it is asked for and has not */
     int64_t due, started;
 };
 
@@ -64,7 +65,7 @@ static struct connection *all;
 static int epoll;
 static struct times whole, first;
 static long served, statuses, cuts, shorts, unconnected, event_total, reconnects;
-static int open_now, most_open, resting;
+static int open_now, most_open, resting, opening_now, opening_most = 1000000;
 static int64_t last_answer;
 static char first_bad[400];
 
@@ -125,8 +126,9 @@ static void watch(struct connection *c, uint32_t events, int how) {
 }
 
 static void rest(struct connection *c) {
-    if (c->open) open_now--;
-    c->open = 0;
+    open_now -= c->open;
+    opening_now -= c->opening;
+    c->open = c->opening = 0;
     c->state = RESTING;
     resting++;
     c->due = once ? INT64_MAX : now() + think_us;
@@ -187,6 +189,8 @@ static void transmit(struct connection *c) {
 static void ask(struct connection *c) {
     struct request *r = &requests[c->turn++ % request_count];
     resting--;
+    c->opening = 1;
+    opening_now++;
     if (r->size > c->room) c->out = realloc(c->out, c->room = r->size);
     memcpy(c->out, r->bytes, c->size = r->size);
     fill(c->out, r->numbers, r->number_count, next_number++);
@@ -223,6 +227,8 @@ static void line(struct connection *c) {
     if (c->line_size >= 5 && !memcmp(c->line, "data:", 5)) {
         if (!c->events++) {
             keep(&first, now() - c->started);
+            opening_now -= c->opening;
+            c->opening = 0;
             c->open = 1;
             if (++open_now > most_open) most_open = open_now;
         }
@@ -372,11 +378,12 @@ static int ask_all_due(void) {
     if (at >= ends && !once) return 50;
     for (int i = 0; i < connection_count; i++) {
         if (all[i].state != RESTING || all[i].due == INT64_MAX) continue;
-        if (all[i].due <= at)
-            ask(&all[i]);
+        if (all[i].due <= at && opening_now < opening_most) ask(&all[i]);
         if (all[i].state == RESTING && all[i].due < soonest) soonest = all[i].due;
     }
     if (soonest == INT64_MAX) return 50;
+    /* What waits for its turn to open is asked when another's first event has come, which wakes this up. */
+    if (soonest <= at && opening_now >= opening_most) return 50;
     int64_t wait = (soonest - at + 999) / 1000;
     return wait < 0 ? 0 : wait > 50 ? 50 : (int)wait;
 }
@@ -463,6 +470,7 @@ static void read_words(int count, char **words) {
         else if (!strcmp(name, "--ramp-ms")) ramp_us = (int64_t)(atof(words[i]) * 1000);
         else if (!strcmp(name, "--events")) events_wanted = atoi(words[i]);
         else if (!strcmp(name, "--report-ms")) report_us = (int64_t)(atof(words[i]) * 1000);
+        else if (!strcmp(name, "--opening")) opening_most = atoi(words[i]);
         else if (!strcmp(name, "--first")) next_number = strtoull(words[i], NULL, 10);
         else if (!strcmp(name, "--patience")) patience_us = (int64_t)(atof(words[i]) * 1e6);
         else exit(2);
