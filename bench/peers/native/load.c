@@ -8,7 +8,9 @@
  * requests are alike, and those of one connection can be of one conversation; several files are its turns, over and over.
  * Each connection asks, waits for the whole answer, thinks for T ms and asks again, until the seconds are over; what is
  * under way then is waited for. An answer counts when its status is 200 and it is complete: all its bytes, or for a
- * stream E events at least and `data: [DONE]` at its end. --opening: so many streams at most wait for their first event. One thread; all the times of a run are kept and sorted.
+ * stream E events at least and `data: [DONE]` at its end. --opening: so many streams at most wait for their first event.
+ * --once: each connection asks a single time. --report-ms: streams open and events so far on standard error, each R ms.
+ * One thread; all the times of a run are kept and sorted.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
