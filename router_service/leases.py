@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 
-from cachetools import LRUCache
-
 from router_service import telemetry
 from router_service.domain import Decision, Leased
 from router_service.errors import FieldViolation, InvalidRequest
+from router_service.latest import Latest
 from router_service.ledger import Ledger
 from router_service.selection import Selection
 from router_service.watch import Watchers, summary_of
@@ -26,18 +25,17 @@ class Leases:
         self._selection = selection
         self._ledger = ledger
         self._watchers = watchers
-        self._seen: LRUCache[str, None] = LRUCache(REMEMBERED)
+        self._seen = Latest(REMEMBERED)
 
     async def take_in(self, leased: Leased) -> None:
         """Keep it as a decision; UnknownDecision or InvalidRequest where there was no such lease."""
-        if leased.decision_id in self._seen:
-            return
         started = time.monotonic()
         granted = await self._ledger.find(leased.lease)
         if violations := _violations(leased, granted):
             raise InvalidRequest(violations)
+        if not self._seen.is_new(leased.decision_id.encode()):
+            return
         decision = await self._selection.honour(leased, granted)
-        self._seen[leased.decision_id] = None
         self._ledger.record(decision)
         self._watchers.publish(summary_of(decision))
         telemetry.decided(decision, (time.monotonic() - started) * 1000)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from cachetools import LRUCache
+import msgspec
 from msgspec.structs import replace
 
 from router_service import economics
 from router_service.catalog import Catalog
 from router_service.domain import Decision
+from router_service.latest import Latest
 from router_service.ledger import Ledger, LedgerUnavailable
 from router_service.records import Report
 from router_service.selection import Selection
@@ -28,7 +29,7 @@ class Reporting:
         self._selection = selection
         self._ledger = ledger
         self._watchers = watchers
-        self._seen: LRUCache[Report, None] = LRUCache(REMEMBERED)
+        self._seen = Latest(REMEMBERED)
 
     async def take_in(self, report: Report) -> float | None:
         """Keep a report and act on it once; UnknownDecision when its decision is not kept.
@@ -44,8 +45,7 @@ class Reporting:
             return report.cost_usd
         priced = price(report, decision, self._selection.catalog)
         await self._ledger.report(priced)
-        if report not in self._seen:
-            self._seen[report] = None
+        if self._seen.is_new(msgspec.json.encode(report)):
             self._selection.learn(decision, priced)
             self._watchers.publish((priced, decision))
         return priced.cost_usd
