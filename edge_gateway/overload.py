@@ -33,6 +33,7 @@ class Valve:
         self._waited = 0.0
         self._span = 0.0
         self._owed = 0.0
+        self._awake = asyncio.Event()
 
     @property
     def wide_open(self) -> bool:
@@ -60,9 +61,19 @@ class Valve:
         self._owed -= 1.0
         return True
 
+    def wake(self) -> None:
+        """Somebody is served, so that lateness matters."""
+        self._awake.set()
+
+    def rest(self) -> None:
+        """Nobody is: looking on would be all that an idle edge does."""
+        self._awake.clear()
+
     async def watch(self) -> None:
-        """Look, again and again, until cancelled."""
+        """Look, again and again, until cancelled; without anybody to serve only until all would be let in."""
         while True:
+            if self.wide_open:
+                await self._awake.wait()
             due = time.monotonic() + BEAT
             await asyncio.sleep(BEAT)
             self.look(max(0.0, time.monotonic() - due))
@@ -100,6 +111,8 @@ class Shedding:
             waits = False
             await send(message)
 
+        if self._under_way == 0:
+            self._valve.wake()
         self._under_way += 1
         self._unanswered += 1
         try:
@@ -107,6 +120,8 @@ class Shedding:
         finally:
             self._under_way -= 1
             self._unanswered -= waits
+            if self._under_way == 0:
+                self._valve.rest()
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
         self._tell()
