@@ -74,6 +74,9 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
         self._all.leave(self, self._address)
         self._has_gone()
+        # What it served holds it in turn, and the garbage collector comes seldom.
+        self.cycle = None  # type: ignore[assignment]
+        self.scope = {}  # type: ignore[typeddict-item]
 
     def when_gone(self, leave: Callable[[], object] | None) -> None:
         """Have this called once, when the client of the request that is served is gone, perhaps at once; None for nothing."""

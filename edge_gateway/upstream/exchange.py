@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import httptools
 
@@ -38,7 +39,7 @@ class Exchange:
         # The connection may serve the next exchange.
         self.keeps_alive = False
         self._flow = flow
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = httptools.HttpResponseParser(self)
         # As lenient as browsers, and clients of other libraries, are.
         self._parser.set_dangerous_leniencies(
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
@@ -72,6 +73,8 @@ class Exchange:
 
     def fed(self, data: bytes) -> None:
         """Bytes have come."""
+        if self._parser is None:
+            return
         self._dry += len(data)
         try:
             self._parser.feed_data(data)
@@ -84,14 +87,14 @@ class Exchange:
         if self._unread > MOST_UNREAD and not self.over:
             self._paused = True
             self._flow(False)
-        self._wake()
+        self._settle()
 
     def ended(self, *, cleanly: bool) -> None:
         """The connection has."""
         if not self.whole:
             self.whole = cleanly and self.status > 0 and not self._bounded
             self.broken = not self.whole
-        self._wake()
+        self._settle()
 
     def on_message_begin(self) -> None:
         """An answer begins."""
@@ -136,6 +139,9 @@ class Exchange:
             self.whole = True
             self.keeps_alive = self._parser.should_keep_alive()
 
-    def _wake(self) -> None:
+    def _settle(self) -> None:
+        if self.over:
+            # They hold each other, and the garbage collector comes seldom.
+            self._parser = None
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
