@@ -61,8 +61,11 @@ class RouterClient:
         try:
             answer = await self._ask(router_wire.write_question(question))
         except CallFailed as failed:
-            refusal = router_wire.refusal(failed.code, failed.text, failed.removed, question, self.offer)
-            raise refusal or RouterUnavailable(failed.code.name) from None
+            # Not by a name of its own: an error holds the frames it comes by, and would hold itself by one of them.
+            raise (
+                router_wire.refusal(failed.code, failed.text, failed.removed, question, self.offer)
+                or RouterUnavailable(failed.code.name)
+            ) from None
         if not answer.model:
             raise RouterUnavailable("its answer named no model")
         return router_wire.read_decision(answer)
@@ -91,7 +94,11 @@ class RouterClient:
                         return answer.result()
                     refused_at_once = time.monotonic() - started < AT_ONCE and tries > 1
                     if not _is_lost(error) or refused_at_once:
-                        raise _plain(error)
+                        try:
+                            raise _plain(error)
+                        finally:
+                            # As above.
+                            del error, answer, done
             raise RouterUnavailable("DEADLINE_EXCEEDED")
         finally:
             for answer in asked:
