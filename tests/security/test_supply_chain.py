@@ -37,7 +37,7 @@ def pinned(lock: Path) -> dict[str, str]:
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
 def test_every_requirement_is_one_version_and_has_its_hashes(lock):
     entries = [entry for entry in re.split(r"\n(?=\S)", lock.read_text()) if not entry.startswith("#")]
-    assert len(entries) > 10
+    assert entries
     for entry in entries:
         assert REQUIREMENT.match(entry), entry[:100]
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", entry), entry[:100]
