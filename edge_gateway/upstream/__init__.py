@@ -1,6 +1,6 @@
 """HTTP/1.1 to one server, as lean as it can be: connections kept for a while, each for one exchange at a time.
 
-A client of many abilities takes three times as long for each request as all else on its way out and back.
+A client of many abilities takes a third of a millisecond more for each request.
 """
 
 from edge_gateway.upstream.address import Address
