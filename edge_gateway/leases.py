@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -29,27 +29,32 @@ class Leases:
     """The leases in force; times are seconds of any one clock."""
 
     def __init__(self, most: int = MOST) -> None:
+        """`most`: conversations with leases."""
         self._most = most
-        self._leases: OrderedDict[tuple[str, str, str], _Lease] = OrderedDict()
+        # By conversation, and there by profile and purpose.
+        self._leases: OrderedDict[str, dict[tuple[str, str], _Lease]] = OrderedDict()
 
     def keep(self, question: Question, decision: Decision, now: float) -> None:
         """Take note of a decision of the router's, with its lease or without one."""
-        key = _key(question)
-        self._leases.pop(key, None)
+        leases = self._leases.get(question.conversation_id, {})
+        leases.pop(_kind(question), None)
         if decision.lease_seconds > 0 and question.conversation_id:
             # Of the texts nothing is needed any more.
-            lease = _Lease(decision, replace(question, turns=(), metadata={}), now + decision.lease_seconds)
-            self._leases[key] = lease
+            asked = replace(question, turns=(), metadata={})
+            leases[_kind(question)] = _Lease(decision, asked, now + decision.lease_seconds)
+            self._leases[question.conversation_id] = leases
+            self._leases.move_to_end(question.conversation_id)
             if len(self._leases) > self._most:
                 self._leases.popitem(last=False)
 
     def decide(self, question: Question, offer: Offer, now: float) -> Decision | None:
         """The decision that a lease allows for this question, with an id of its own; None where the router has to be asked."""
-        lease = self._leases.get(_key(question))
-        if lease is None:
+        if question.previous.outcome in FAILURES or question.previous.failures:
+            # What fails may be told by a question of another purpose, and is an end to them all.
+            self._leases.pop(question.conversation_id, None)
             return None
-        if now >= lease.until or question.previous.outcome in FAILURES or question.previous.failures:
-            del self._leases[_key(question)]
+        lease = self._leases.get(question.conversation_id, {}).get(_kind(question))
+        if lease is None or now >= lease.until:
             return None
         model = lease.decision.ranking[0]
         known = offer.models.get(model)
@@ -58,7 +63,7 @@ class Leases:
         reason = f"{model}: the conversation stays on its model while the prompt cache is warm, as leased"
         return replace(
             lease.decision,
-            id=f"dec_{uuid.uuid4().hex}",
+            id=f"lease_{secrets.token_hex(16)}",
             source="pinned",
             reason=reason,
             lease=lease.decision.id,
@@ -78,5 +83,5 @@ def _as_before(question: Question, leased: Question) -> bool:
     )
 
 
-def _key(question: Question) -> tuple[str, str, str]:
-    return question.conversation_id, question.profile, question.purpose
+def _kind(question: Question) -> tuple[str, str]:
+    return question.profile, question.purpose

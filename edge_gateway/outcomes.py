@@ -109,7 +109,8 @@ class Outcomes:
 
     def leased(self, decision: Decision, question: Question) -> None:
         """Tell the router what was decided here by its lease; what is reported of the decision waits for it."""
-        told = self._persist(decision.id, lambda: self._router.tell_leased(decision, question, time.time()))
+        made_at = time.time()
+        told = self._persist(decision.id, lambda: self._router.tell_leased(decision, question, made_at))
         self._start("router", decision.id, told, must=True)
 
     def release(self, settle: Settle | None) -> None:

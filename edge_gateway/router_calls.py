@@ -172,6 +172,9 @@ class RouterCalls:
                 answer = await self._stub.ReportOutcomes(asked, timeout=self._deadline, metadata=self._metadata)
             except grpc.aio.AioRpcError as error:
                 self._note(error)
+                for place, _ in leased:
+                    # Another replica knows leases, for one has given it.
+                    yield place, CallFailed(grpc.StatusCode.UNAVAILABLE)
             else:
                 results = _readable(answer)
                 for (place, _), result in [

@@ -148,9 +148,24 @@ def lease(request: Request, after: Pin | None, seconds: float) -> float:
 
     While something has failed, what comes next is decided here.
     """
-    if after is None or not is_pinned(request) or request.purpose in ASIDE or request.continuation:
+    if (
+        after is None
+        or not is_pinned(request)
+        or request.purpose in ASIDE
+        or request.continuation
+        or request.ignore_pin
+    ):
         return 0.0
-    return 0.0 if after.failures or after.owed else seconds
+    failed = request.previous_reply.outcome in FAILURES
+    return 0.0 if failed or after.failures or after.owed else seconds
+
+
+def is_overtaken(pin: Pin, model: str, time: float) -> bool:
+    """Whether more is known of a conversation than when its caller decided by itself that it stays on a model.
+
+    `time`: when that was, seconds since the epoch. It may be told after a failure that has moved the conversation elsewhere.
+    """
+    return pin.model != model or bool(pin.owed) or pin.failures > 0 or pin.used > time
 
 
 def identity(request: Request) -> str:

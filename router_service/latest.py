@@ -24,3 +24,7 @@ class Latest:
         if len(self._in_order) > self._most:
             self._known.discard(self._in_order.popleft())
         return True
+
+    def forget(self, what: bytes) -> None:
+        """Let this be new when it comes again: it could not be taken in."""
+        self._known.discard(hashlib.blake2b(what, digest_size=16).digest())

@@ -14,9 +14,9 @@ from router_service import clipping, economics, local_policy, policy
 from router_service.candidates import Shortlist
 from router_service.catalog import Catalog, Model, Profile
 from router_service.conclusion import Case, Conclusion, conclude, settle, stay
-from router_service.conversation import Pin, failed_reply, follow, hear, identity, is_pinned, judge, lease
+from router_service.conversation import Pin, failed_reply, follow, hear, identity, is_overtaken, is_pinned, judge, lease
 from router_service.domain import Consultation, Decision, Leased, Message, PinTrace, Ranked, Request, ShadowTrace, Word
-from router_service.errors import NoCandidate
+from router_service.errors import NoCandidate, UnknownProfile
 from router_service.escalation import Failed, facts_of
 from router_service.ground import Ground, ground_of
 from router_service.learning import Learning, trace_of, verdict_of
@@ -127,18 +127,23 @@ class Selection:
     async def honour(self, leased: Leased, granted: Decision) -> Decision:
         """What a caller has decided under the lease that came with `granted`, as it would have been decided here."""
         request, ground, model = leased.request, self._ground, granted.model
-        applied = policy.policy_for(request, ground.catalog)
+        try:
+            applied = policy.policy_for(request, ground.catalog)
+        except UnknownProfile:
+            # The configuration has changed meanwhile; the reply is from that model all the same.
+            applied = policy.apply(policy.UNNAMED, tuple(entry.model for entry in granted.ranking), request)
         found = await self._pins.find(request)
         name = identity(request)
         pin = hear(found, request, name) if found else None
         try:
             bench = self._bench(request, applied, pin, ground)
         except NoCandidate:
-            # The configuration has changed meanwhile; the reply is from that model all the same.
+            # As above.
             bench = _Bench(request, applied, ground, Shortlist((), ()), granted.ranking)
         decision = self._decision(bench, stay(bench.ranking, model, LEASED.format(lease=granted.id)), None, "")
         decision = replace(decision, id=leased.decision_id, time=leased.time)
-        await self._remember(request, follow(pin, None, decision, name), applied.profile)
+        if found is None or not is_overtaken(found, model, leased.time):
+            await self._remember(request, follow(pin, None, decision, name), applied.profile)
         return decision
 
     async def _remember(self, request: Request, after: Pin | None, profile: Profile) -> None:

@@ -117,7 +117,7 @@ class Mix:
     pace: float = 20.0
     aborts: int = 5
     faults: int = 2
-    conversations: int = 1_000
+    conversations: int = 997
 
 
 def mixed(port: int, mix: Mix, rate: float, seconds: float, name: str) -> dict[str, int]:

@@ -42,7 +42,8 @@ class MemoryLedger:
 
     def record(self, decision: Decision) -> None:
         """Keep a decision, and of its prompt what may be kept."""
-        self._decisions[decision.id] = keep(decision, self._contents)
+        # Of what is told twice the first counts, as it does in a database.
+        self._decisions.setdefault(decision.id, keep(decision, self._contents))
         while len(self._decisions) > self._capacity:
             forgotten, _ = self._decisions.popitem(last=False)
             self._reports.pop(forgotten, None)

@@ -68,7 +68,8 @@ class SqlLedger:
     def record(self, decision: Decision) -> None:
         """Keep a decision; it can be found at once, and listed when it is written."""
         kept = keep(decision, self._contents)
-        self._recent[kept.id] = kept
+        # Of what is told twice the first counts, as it does in the database.
+        self._recent.setdefault(kept.id, kept)
         self._queue.put(kept)
 
     async def report(self, report: Report) -> None:

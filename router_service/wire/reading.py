@@ -34,7 +34,7 @@ ROLES = frozenset({"system", "user", "assistant", "tool"})
 MAX_BATCH = 256
 MAX_PAGE, DEFAULT_PAGE = 1000, 100
 MAX_ADAPTATIONS = 16
-DECISION_ID = re.compile(r"dec_[0-9a-f]{32}")
+LEASED_ID = re.compile(r"lease_[0-9a-f]{32}")
 ADAPTATION = re.compile(r"[a-z0-9_]{1,64}")
 
 
@@ -124,11 +124,12 @@ def check_reports(message: pb.ReportOutcomesRequest) -> None:
 
 def read_leased(message: pb.LeasedDecision) -> Leased:
     """A checked leased decision; InvalidRequest names every field that breaks a rule."""
-    if not DECISION_ID.fullmatch(message.decision_id):
-        text = "is required: dec_ and 32 hexadecimal digits, of the caller's own making"
+    if not LEASED_ID.fullmatch(message.decision_id):
+        text = "is required: lease_ and 32 hexadecimal digits, of the caller's own making"
         raise InvalidRequest([FieldViolation("decision_id", text)])
-    if not message.lease or not message.HasField("time"):
-        raise InvalidRequest([FieldViolation("lease", "and time are required")])
+    if not 1 <= len(message.lease) <= MAX_MODEL_LENGTH or not message.HasField("time"):
+        text = f"and time are required; it holds at most {MAX_MODEL_LENGTH} characters"
+        raise InvalidRequest([FieldViolation("lease", text)])
     return Leased(message.decision_id, message.lease, seconds(message.time), read_request(message.request))
 
 

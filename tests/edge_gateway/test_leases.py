@@ -56,6 +56,14 @@ def test_a_lease_ends_with_its_time_with_a_failure_and_where_the_model_is_no_lon
     assert leases.decide(QUESTION, OFFER, 102.0) is None
 
 
+def test_a_failure_that_a_question_of_another_purpose_tells_of_ends_all_leases_of_its_conversation(leases):
+    leases.keep(replace(QUESTION, conversation_id="d"), GRANTED, now=100.0)
+    told = replace(QUESTION, purpose="ask", previous=PreviousReply("lint_failed"))
+    assert leases.decide(told, OFFER, 101.0) is None
+    assert leases.decide(QUESTION, OFFER, 102.0) is None
+    assert leases.decide(replace(QUESTION, conversation_id="d"), OFFER, 102.0)
+
+
 def test_a_later_decision_without_a_lease_ends_it_and_the_oldest_goes_when_there_are_too_many(leases):
     for name in "defg":
         leases.keep(replace(QUESTION, conversation_id=name), GRANTED, now=100.0)

@@ -51,7 +51,7 @@ def seconds(decision: pb.SelectModelResponse) -> float:
 def leased(lease: str, conversation: str, after: float = 1.0, port: int = 0, **fields: object) -> pb.LeasedDecision:
     """A decision of the caller's own, so many seconds after the one with the lease."""
     message = pb.LeasedDecision(
-        decision_id=f"dec_{uuid.uuid4().hex}",
+        decision_id=f"lease_{uuid.uuid4().hex}",
         lease=lease,
         request=ParseDict(asked(conversation, **fields), pb.SelectModelRequest()),
     )
@@ -87,7 +87,7 @@ def test_after_a_failed_reply_there_is_no_lease_until_one_is_applied(port):
 
 
 def test_a_leased_decision_is_kept_explained_and_reported_on_like_any_other(port):
-    granted = select(port, **asked("kept"))
+    granted = select(port, **asked("kept", caller="me"))
     made = leased(granted.decision_id, "kept", port=port, caller="me")
     report = pb.ReportOutcomeRequest(
         decision_id=made.decision_id,
@@ -126,14 +126,33 @@ def test_a_leased_decision_that_is_told_twice_is_one(port):
     wait_until(lambda: len(listed()) == 2, "both decisions in the list", 5)
 
 
-def test_what_was_leased_keeps_the_pin_warm_and_the_models_failures_are_its_own(port):
+def test_what_was_leased_keeps_the_pin_warm(port):
     granted = select(port, **asked("warm", profile="short"))
     made = leased(granted.decision_id, "warm", after=4, port=port, profile="short")
     assert tell(port, made)[0].WhichOneof("result") == "kept"
-    failed = {"outcome": "OUTCOME_EDIT_FAILED", "model": granted.model, "decisionId": made.decision_id}
-    then = select(port, **asked("warm", profile="short", previousReply=failed))
-    assert then.source in (pb.DECISION_SOURCE_ESCALATED, pb.DECISION_SOURCE_PINNED)
-    assert "fared badly" in then.reason or granted.model in then.reason
+    then = select(port, **asked("warm", profile="short"))
+    assert (then.model, then.source) == (granted.model, pb.DECISION_SOURCE_PINNED)
+
+
+def test_a_leased_decision_that_is_told_late_undoes_no_escalation(port):
+    granted = select(port, **asked("late"))
+    late = leased(granted.decision_id, "late", after=0.001, port=port)
+    failed = {"outcome": "OUTCOME_EDIT_FAILED", "model": granted.model, "decisionId": granted.decision_id}
+    escalated = select(port, **asked("late", previousReply=failed))
+    assert (escalated.source, escalated.model != granted.model) == (pb.DECISION_SOURCE_ESCALATED, True)
+    assert tell(port, late)[0].WhichOneof("result") == "kept"
+    assert select(port, **asked("late")).model == escalated.model
+
+
+def test_a_failure_that_a_question_tells_of_is_answered_though_a_leased_decision_comes_after_it(port):
+    granted = select(port, **asked("owed"))
+    late = leased(granted.decision_id, "owed", after=0.001, port=port)
+    failed = {"outcome": "OUTCOME_EDIT_FAILED", "model": granted.model, "decisionId": granted.decision_id}
+    select(port, **asked("owed", purpose="PURPOSE_ASK", previousReply=failed))
+    assert tell(port, late)[0].WhichOneof("result") == "kept"
+    then = select(port, **asked("owed", previousReply={"outcome": "OUTCOME_NONE"}))
+    assert then.source == pb.DECISION_SOURCE_ESCALATED
+    assert seconds(then) == 0
 
 
 @pytest.mark.parametrize(
@@ -147,6 +166,10 @@ def test_what_was_leased_keeps_the_pin_warm_and_the_models_failures_are_its_own(
         ({"profile": "short"}, "request.profile"),
         ({"purpose": "PURPOSE_ASK"}, "request.purpose"),
         ({"tenant": "acme"}, "request.tenant"),
+        ({"caller": "another"}, "request.caller"),
+        ({"continuation": True}, "ask with SelectModel"),
+        ({"previousReply": {"outcome": "OUTCOME_UNDONE"}}, "ask with SelectModel"),
+        ({"lease": "d" * 300}, "at most 200 characters"),
         ({"editFormat": "x" * 100}, "edit_format"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",

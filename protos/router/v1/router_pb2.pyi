@@ -927,7 +927,7 @@ class LeasedDecision(_message.Message):
     TIME_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
-    """Names it in reports and in ExplainDecision: `dec_` and 32 hexadecimal digits, of the caller's own making."""
+    """Names it in reports and in ExplainDecision: `lease_` and 32 hexadecimal digits, of the caller's own making."""
     lease: _builtins.str
     """The decision that came with the lease."""
     @_builtins.property
