@@ -87,6 +87,16 @@ class LedgerUnavailable(RouterError):
         super().__init__("The ledger's database cannot be asked now; decisions are still made. Try again later.")
 
 
+class InternalError(RouterError):
+    """A mistake of the router's own; what it was stands in the log alone, for its text may hold a prompt's."""
+
+    status = "INTERNAL"
+    reason = "INTERNAL_ERROR"
+
+    def __init__(self) -> None:
+        super().__init__("The router made a mistake with this request; its log says where. Report it, or ask again.")
+
+
 class InvalidConfiguration(Exception):
     """The catalogue or a profile cannot be used; the message names the file's field."""
 

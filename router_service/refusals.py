@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 import grpc
@@ -12,7 +12,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from router_service import telemetry
-from router_service.errors import InvalidRequest, NoCandidate, RouterError
+from router_service.errors import InternalError, InvalidRequest, NoCandidate, RouterError
 
 DOMAIN = "router.v1"
 # Trailers have room for 8 KiB, and carry the sentence twice.
@@ -22,15 +22,29 @@ Answer = TypeVar("Answer")
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-async def answer(rpc: str, context: Context, work: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Do the work of a call; a RouterError ends it with the status that tells it."""
+async def answer(rpc: str, context: Context, work: Awaitable[Answer]) -> Answer:
+    """Do the work of a call; what refuses it ends it with the status that tells it."""
+    found = await attempt(rpc, work)
+    if isinstance(found, RouterError):
+        await abort(context, found)
+        raise AssertionError("abort always raises")
+    return found
+
+
+async def attempt(rpc: str, work: Awaitable[Answer]) -> Answer | RouterError:
+    """Do a piece of work; what refuses it, or InternalError for a mistake of ours, is logged and returned."""
     started = time.monotonic()
+    refusal: RouterError
     try:
-        return await work()
+        return await work
     except RouterError as error:
-        telemetry.refused(rpc, error.reason, (time.monotonic() - started) * 1000)
-        await abort(context, error)
-        raise AssertionError("abort always raises") from error
+        # Without the frames it came by: one of them holds it.
+        refusal = error.with_traceback(None)
+    except Exception as error:
+        telemetry.mistaken(rpc, error)
+        refusal = InternalError()
+    telemetry.refused(rpc, refusal.reason, (time.monotonic() - started) * 1000)
+    return refusal
 
 
 async def abort(context: Context, error: RouterError) -> None:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import grpc
 
 from protos.router.v1 import router_pb2 as pb
 from protos.router.v1 import router_pb2_grpc
 from router_service import telemetry
-from router_service.domain import Decision
 from router_service.errors import RouterError
 from router_service.leases import Leases
 from router_service.ledger import Ledger
 from router_service.records import Summary
-from router_service.refusals import Context, answer, code_of
+from router_service.refusals import Context, answer, attempt, code_of
 from router_service.reporting import Reporting
 from router_service.selection import Selection
-from router_service.side_by_side import AT_ONCE, as_they_come
+from router_service.side_by_side import AT_ONCE, as_they_come, in_lanes
 from router_service.watch import Event, TooSlow, Watchers, summary_of
 from router_service.wire import reading, writing
 
@@ -41,11 +40,7 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
 
     async def SelectModel(self, request: pb.SelectModelRequest, context: Context) -> pb.SelectModelResponse:
         """Choose the model for one request."""
-
-        async def decide() -> pb.SelectModelResponse:
-            return writing.write_decision(await self._decide(request, self._time_left(context)))
-
-        return await answer("SelectModel", context, decide)
+        return await answer("SelectModel", context, self._decide(request, self._time_left(context)))
 
     async def SelectModels(self, request: pb.SelectModelsRequest, context: Context) -> pb.SelectModelsResponse:
         """Choose for many requests; one that is refused does not harm the others."""
@@ -62,7 +57,7 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
                 await asyncio.sleep(0)
             return pb.SelectModelsResponse(results=results)
 
-        return await answer("SelectModels", context, decide_all)
+        return await answer("SelectModels", context, decide_all())
 
     async def SelectModelStream(
         self, request: pb.SelectModelStreamRequest, context: Context
@@ -73,29 +68,26 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         async def read() -> Sequence[pb.SelectModelRequest]:
             return reading.read_batch(request)
 
-        entries = await answer("SelectModelStream", context, read)
+        entries = await answer("SelectModelStream", context, read())
         async for known in as_they_come([self._result(entry, left) for entry in entries]):
             results = [writing.write_placed(position, result) for position, result in known]
             yield pb.SelectModelStreamResponse(results=results)
 
     async def ReportOutcome(self, request: pb.ReportOutcomeRequest, context: Context) -> pb.ReportOutcomeResponse:
         """Keep how a reply fared."""
-
-        async def keep() -> pb.ReportOutcomeResponse:
-            return await self._keep(request)
-
-        return await answer("ReportOutcome", context, keep)
+        return await answer("ReportOutcome", context, self._keep(request))
 
     async def ReportOutcomes(self, request: pb.ReportOutcomesRequest, context: Context) -> pb.ReportOutcomesResponse:
         """Keep how many replies fared; one that is refused does not harm the others."""
 
         async def keep_all() -> pb.ReportOutcomesResponse:
             reading.check_reports(request)
-            leased = [await _taken(self._take_in(decision)) for decision in request.leased]
-            results = [await _taken(self._keep(report)) for report in request.reports]
+            # Of one conversation, and of one decision, what came first counts first.
+            leased = await in_lanes(request.leased, lambda entry: entry.request.conversation_id, self._taken)
+            results = await in_lanes(request.reports, lambda report: report.decision_id, self._kept)
             return pb.ReportOutcomesResponse(results=results, leased=leased)
 
-        return await answer("ReportOutcomes", context, keep_all)
+        return await answer("ReportOutcomes", context, keep_all())
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
         """The catalogue."""
@@ -115,7 +107,7 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
             decision = await self._ledger.find(request.decision_id)
             return writing.write_explanation(decision, await self._ledger.reports_of(decision.id))
 
-        return await answer("ExplainDecision", context, explain)
+        return await answer("ExplainDecision", context, explain())
 
     async def ListDecisions(self, request: pb.ListDecisionsRequest, context: Context) -> pb.ListDecisionsResponse:
         """Past decisions, a page at a time."""
@@ -124,7 +116,7 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
             query, size = reading.read_list(request)
             return writing.write_page(await self._ledger.list(query, size, request.page_token))
 
-        return await answer("ListDecisions", context, find)
+        return await answer("ListDecisions", context, find())
 
     async def GetSavings(self, request: pb.GetSavingsRequest, context: Context) -> pb.GetSavingsResponse:
         """What was spent, what replies came to, and what other models alone would have cost."""
@@ -132,7 +124,7 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         async def sum_up() -> pb.GetSavingsResponse:
             return writing.write_savings(await self._ledger.savings(reading.read_savings(request)))
 
-        return await answer("GetSavings", context, sum_up)
+        return await answer("GetSavings", context, sum_up())
 
     async def GetSpending(self, request: pb.GetSpendingRequest, context: Context) -> pb.GetSpendingResponse:
         """What each caller's replies have cost."""
@@ -140,7 +132,7 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         async def sum_up() -> pb.GetSpendingResponse:
             return writing.write_spending(await self._ledger.spending(*reading.read_spending(request)))
 
-        return await answer("GetSpending", context, sum_up)
+        return await answer("GetSpending", context, sum_up())
 
     async def WatchDecisions(
         self, request: pb.WatchDecisionsRequest, context: Context
@@ -156,42 +148,47 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
             text = "The watcher read too slowly, so entries had to be dropped; watch again."
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
 
-    async def _decide(self, request: pb.SelectModelRequest, time_left: float) -> Decision:
+    async def _decide(self, request: pb.SelectModelRequest, time_left: float) -> pb.SelectModelResponse:
         started = time.monotonic()
         decision = await self._selection.select(reading.read_request(request), time_left)
         self._ledger.record(decision)
         self._watchers.publish(summary_of(decision))
         telemetry.decided(decision, (time.monotonic() - started) * 1000)
-        return decision
-
-    async def _take_in(self, leased: pb.LeasedDecision) -> pb.ReportOutcomeResponse:
-        await self._leases.take_in(reading.read_leased(leased))
-        return pb.ReportOutcomeResponse()
+        return writing.write_decision(decision)
 
     async def _keep(self, report: pb.ReportOutcomeRequest) -> pb.ReportOutcomeResponse:
         return pb.ReportOutcomeResponse(cost_usd=await self._reporting.take_in(reading.read_report(report)))
 
+    async def _honour(self, leased: pb.LeasedDecision) -> pb.ReportOutcomeResponse:
+        await self._leases.take_in(reading.read_leased(leased))
+        return pb.ReportOutcomeResponse()
+
     async def _result(self, request: pb.SelectModelRequest, time_left: float) -> pb.SelectModelResponse | pb.Refusal:
-        """The answer to one request of a batch."""
-        started = time.monotonic()
-        try:
-            return writing.write_decision(await self._decide(request, time_left))
-        except RouterError as error:
-            telemetry.refused("SelectModel", error.reason, (time.monotonic() - started) * 1000)
-            return writing.write_refusal(error, code_of(error))
+        """What came of one request of a batch."""
+        found = await attempt("SelectModel", self._decide(request, time_left))
+        return _refusal(found) if isinstance(found, RouterError) else found
+
+    async def _kept(self, report: pb.ReportOutcomeRequest) -> pb.ReportOutcomesResult:
+        """What came of one report of a batch."""
+        return _told(await attempt("ReportOutcome", self._keep(report)))
+
+    async def _taken(self, leased: pb.LeasedDecision) -> pb.ReportOutcomesResult:
+        """What came of one leased decision of a batch."""
+        return _told(await attempt("ReportOutcomes", self._honour(leased)))
 
     def _time_left(self, context: Context) -> float:
         left = context.time_remaining()
         return self._default_deadline if left is None or left > LONGEST_DEADLINE else left
 
 
-async def _taken(work: Awaitable[pb.ReportOutcomeResponse]) -> pb.ReportOutcomesResult:
-    """What came of one entry of a batch."""
-    try:
-        return pb.ReportOutcomesResult(kept=await work)
-    except RouterError as error:
-        telemetry.refused("ReportOutcome", error.reason, 0)
-        return pb.ReportOutcomesResult(refusal=writing.write_refusal(error, code_of(error)))
+def _refusal(error: RouterError) -> pb.Refusal:
+    return writing.write_refusal(error, code_of(error))
+
+
+def _told(found: pb.ReportOutcomeResponse | RouterError) -> pb.ReportOutcomesResult:
+    if isinstance(found, RouterError):
+        return pb.ReportOutcomesResult(refusal=_refusal(found))
+    return pb.ReportOutcomesResult(kept=found)
 
 
 def _wanted(event: Event, request: pb.WatchDecisionsRequest) -> bool:

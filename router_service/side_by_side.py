@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Sequence
 from typing import Any, TypeVar
 
+Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 # Pieces that begin in one turn of the event loop; others have theirs before the next.
 AT_ONCE = 16
@@ -26,3 +27,26 @@ async def as_they_come(work: Sequence[Coroutine[Any, Any, Result]]) -> AsyncIter
     finally:
         for task in positions:
             task.cancel()
+        for piece in work[len(positions) :]:
+            piece.close()
+
+
+async def in_lanes(
+    pieces: Sequence[Piece], lane_of: Callable[[Piece], Hashable], do: Callable[[Piece], Awaitable[Result]]
+) -> list[Result]:
+    """What came of each; those of one lane are done one after another, in their order, and hold up no other lane."""
+    lanes: dict[Hashable, list[int]] = {}
+    for position, piece in enumerate(pieces):
+        lanes.setdefault(lane_of(piece), []).append(position)
+    results: dict[int, Result] = {}
+
+    async def follow(lane: list[int]) -> None:
+        for position in lane:
+            results[position] = await do(pieces[position])
+
+    async with asyncio.TaskGroup() as group:
+        for number, lane in enumerate(lanes.values(), 1):
+            group.create_task(follow(lane))
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
+    return [results[position] for position in range(len(pieces))]

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import sys
+import traceback
 from typing import Any, TextIO, cast
 
 import msgspec
@@ -78,6 +79,13 @@ def decided(decision: Decision, milliseconds: float) -> None:
 def refused(rpc: str, reason: str, milliseconds: float) -> None:
     """Log one refused call."""
     _LOG.warning("refused", rpc=rpc, reason=reason, ms=round(milliseconds, 2))
+
+
+def mistaken(rpc: str, error: Exception) -> None:
+    """Log a mistake of ours: what kind and where. Its text may hold a prompt's."""
+    frames = traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__), lookup_lines=False)
+    where = [f"{frame.filename}:{frame.lineno}" for frame in frames]
+    _LOG.error("mistaken", rpc=rpc, error=type(error).__name__, where=where)
 
 
 def problem(name: str, **fields: object) -> None:

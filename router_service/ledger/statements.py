@@ -34,7 +34,8 @@ def _run(connection: Connection, statement: Insert | Update, rows: Sequence[Row]
 @cache
 def _insert(table: Table, dialect: str) -> Insert:
     build = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    return build(table).on_conflict_do_nothing()
+    # Inline: nobody reads the keys that the database gives, so they are not asked for.
+    return build(table).on_conflict_do_nothing().inline()
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from sqlalchemy import Connection, Text, delete, select
 
@@ -17,7 +18,8 @@ OLD_ROWS = 1_000
 
 def write(connection: Connection, entries: Sequence[Decision | Arrived]) -> None:
     """Keep a batch; writing it again changes nothing."""
-    decisions = [decision_row(entry) for entry in entries if isinstance(entry, Decision)]
+    # Ordered, as below, for what callers decide under leases may be told to two replicas.
+    decisions = sorted((decision_row(entry) for entry in entries if isinstance(entry, Decision)), key=itemgetter("id"))
     reports = [entry for entry in entries if isinstance(entry, Arrived)]
     insert(connection, DECISIONS, decisions)
     rows = [report_row(entry) for entry in reports]

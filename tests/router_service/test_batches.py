@@ -1,6 +1,11 @@
 """Many questions, or many reports, in one call: each is answered as it would be alone, and none harms or holds up another."""
 
-from collections.abc import Iterator
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import pytest
@@ -8,6 +13,15 @@ from google.protobuf.json_format import ParseDict
 
 from protos.router.v1 import router_pb2 as pb
 from protos.router.v1 import router_pb2_grpc
+from router_service import telemetry
+from router_service.domain import Decision
+from router_service.ledger import MemoryLedger
+from router_service.pins import Pins
+from router_service.selection import Selection
+from router_service.servicer import RouterServicer
+from router_service.settings import load_catalog
+from router_service.stores.memory import MemoryStore
+from router_service.watch import Watchers
 from tests.fakes import not_diamond as fake
 from tests.processes import free_port, start_router
 from tests.router_service.calls import call, select
@@ -106,3 +120,59 @@ def test_a_batch_of_none_or_too_many_is_refused(port, count):
             send()
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert f"holds {count} re" in caught.value.details()
+
+
+class TroubledLedger(MemoryLedger):
+    """Asked for `dec_broken` it makes a mistake; for `dec_slow_*` it answers when all of them are asked for at once."""
+
+    def __init__(self, slow: int) -> None:
+        super().__init__(10)
+        self._all_asked = asyncio.Barrier(slow)
+
+    async def find(self, decision_id: str) -> Decision:
+        if decision_id == "dec_broken":
+            raise ValueError("the prompt says: my password is hunter2")
+        if decision_id.startswith("dec_slow"):
+            await self._all_asked.wait()
+        return await super().find(decision_id)
+
+
+@asynccontextmanager
+async def serving(ledger: MemoryLedger) -> AsyncIterator[Any]:
+    catalog = load_catalog("")
+    selection = Selection(catalog, None, Pins(MemoryStore(100)), 0.1, time.time)
+    server = grpc.aio.server()
+    router_pb2_grpc.add_RouterServiceServicer_to_server(RouterServicer(selection, ledger, Watchers(), 5), server)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}") as channel:
+        await server.start()
+        yield router_pb2_grpc.RouterServiceStub(channel)
+        await server.stop(None)
+
+
+def told(*names: str) -> pb.ReportOutcomesRequest:
+    reports = [pb.ReportOutcomeRequest(decision_id=name, outcome=pb.OUTCOME_APPLIED) for name in names]
+    return pb.ReportOutcomesRequest(reports=reports)
+
+
+async def test_reports_on_different_decisions_do_not_wait_for_each_others_look_ups():
+    names = [f"dec_slow_{number}" for number in range(40)]
+    async with serving(TroubledLedger(len(names))) as router:
+        answer = await router.ReportOutcomes(told(*names), timeout=10)
+    assert [result.refusal.reason for result in answer.results] == ["UNKNOWN_DECISION"] * len(names)
+
+
+async def test_a_mistake_of_the_routers_harms_no_other_report_and_is_told_without_what_it_read(capsys):
+    telemetry.configure()
+    async with serving(TroubledLedger(1)) as router:
+        answer = await router.ReportOutcomes(told("dec_none", "dec_broken", "dec_none"), timeout=10)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await router.ReportOutcome(told("dec_broken").reports[0], timeout=10)
+    reasons = [result.refusal.reason for result in answer.results]
+    assert reasons == ["UNKNOWN_DECISION", "INTERNAL_ERROR", "UNKNOWN_DECISION"]
+    assert answer.results[1].refusal.code == grpc.StatusCode.INTERNAL.value[0]
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+    log = capsys.readouterr().err
+    lines = [json.loads(line) for line in log.splitlines() if '"mistaken"' in line]
+    assert [line["error"] for line in lines] == ["ValueError"] * 2
+    assert any("test_batches.py" in place for place in lines[0]["where"])
+    assert "hunter2" not in log + str(answer) + caught.value.details()
