@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 
 
 class Latest:
@@ -11,20 +10,23 @@ class Latest:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._known: set[bytes] = set()
-        self._in_order: deque[bytes] = deque()
+        # In the order in which they came.
+        self._known: dict[bytes, None] = {}
 
     def is_new(self, what: bytes) -> bool:
         """Whether this has not come before, as far as is remembered; from now on it has."""
-        digest = hashlib.blake2b(what, digest_size=16).digest()
+        digest = _digest(what)
         if digest in self._known:
             return False
-        self._known.add(digest)
-        self._in_order.append(digest)
-        if len(self._in_order) > self._most:
-            self._known.discard(self._in_order.popleft())
+        self._known[digest] = None
+        if len(self._known) > self._most:
+            del self._known[next(iter(self._known))]
         return True
 
     def forget(self, what: bytes) -> None:
         """Let this be new when it comes again: it could not be taken in."""
-        self._known.discard(hashlib.blake2b(what, digest_size=16).digest())
+        self._known.pop(_digest(what), None)
+
+
+def _digest(what: bytes) -> bytes:
+    return hashlib.blake2b(what, digest_size=16).digest()

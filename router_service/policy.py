@@ -39,7 +39,8 @@ def policy_for(request: Request, catalog: Catalog) -> Policy:
 
 def is_noted(request: Request, catalog: Catalog) -> bool:
     """Whether the user is to be told of the choice: as the profile says that was asked for, also while a trial decides."""
-    return bool(request.profile) and _named(request.profile, catalog).note
+    profile = catalog.profiles.get(request.profile)
+    return profile is not None and profile.note
 
 
 def apply(profile: Profile, names: tuple[str, ...], request: Request) -> Policy:

@@ -17,7 +17,7 @@ from router_service.selection import Selection
 from router_service.watch import Watchers
 
 # Seconds to find a report's decision in; a slower ledger gets the report without its price.
-LOOK_UP = 1.0
+LOOK_UP = 0.4
 # How many reports are remembered, so that a repeated one changes nothing.
 REMEMBERED = 10_000
 

@@ -140,9 +140,12 @@ class Selection:
         except NoCandidate:
             # As above.
             bench = _Bench(request, applied, ground, Shortlist((), ()), granted.ranking)
+        # Whose provider has begun to fail meanwhile may be the one it is on.
+        bench = replace(bench, ranking=(*bench.ranking, *bench.failing), failing=())
         decision = self._decision(bench, stay(bench.ranking, model, LEASED.format(lease=granted.id)), None, "")
         decision = replace(decision, id=leased.decision_id, time=leased.time)
-        if found is None or not is_overtaken(found, model, leased.time):
+        # What was not found may have been there: a store that is late says nothing.
+        if found is not None and not is_overtaken(found, model, max(leased.time, granted.time)):
             await self._remember(request, follow(pin, None, decision, name), applied.profile)
         return decision
 

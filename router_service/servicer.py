@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 
@@ -18,7 +17,7 @@ from router_service.records import Summary
 from router_service.refusals import Context, answer, attempt, code_of
 from router_service.reporting import Reporting
 from router_service.selection import Selection
-from router_service.side_by_side import AT_ONCE, as_they_come, in_lanes
+from router_service.side_by_side import as_they_come, in_lanes
 from router_service.watch import Event, TooSlow, Watchers, summary_of
 from router_service.wire import reading, writing
 
@@ -48,14 +47,10 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         async def decide_all() -> pb.SelectModelsResponse:
             left = self._time_left(context)
             entries = reading.read_batch(request)
-            results: list[pb.SelectModelsResult] = []
-            for start in range(0, len(entries), AT_ONCE):
-                part = entries[start : start + AT_ONCE]
-                answers = await asyncio.gather(*(self._result(entry, left) for entry in part))
-                results += [writing.write_result(answer) for answer in answers]
-                # Others have their turn between two parts.
-                await asyncio.sleep(0)
-            return pb.SelectModelsResponse(results=results)
+            results: dict[int, pb.SelectModelsResult] = {}
+            async for known in as_they_come([self._result(entry, left) for entry in entries]):
+                results |= {position: writing.write_result(result) for position, result in known}
+            return pb.SelectModelsResponse(results=[results[position] for position in range(len(entries))])
 
         return await answer("SelectModels", context, decide_all())
 

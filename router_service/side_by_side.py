@@ -15,12 +15,16 @@ AT_ONCE = 16
 async def as_they_come(work: Sequence[Coroutine[Any, Any, Result]]) -> AsyncIterator[list[tuple[int, Result]]]:
     """What has been done since the last look, each with its position; an exception of one ends them all."""
     positions: dict[asyncio.Task[Result], int] = {}
+    left: set[asyncio.Task[Result]] = set()
     try:
         for position, piece in enumerate(work):
-            positions[asyncio.create_task(piece)] = position
+            task = asyncio.create_task(piece)
+            positions[task] = position
+            left.add(task)
             if position % AT_ONCE == AT_ONCE - 1:
-                await asyncio.sleep(0)
-        left = set(positions)
+                done, left = await asyncio.wait(left, timeout=0)
+                if done:
+                    yield [(positions[task], task.result()) for task in done]
         while left:
             done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
             yield [(positions[task], task.result()) for task in done]

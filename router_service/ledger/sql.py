@@ -28,7 +28,7 @@ MOST_RECENT = 2_000
 # Seconds between two searches for what is too old.
 SWEEP = 60.0
 # Seconds that a question may take: whether a decision is known, while a caller waits; anything else.
-QUICK, SLOW = 1.0, 30.0
+QUICK, SLOW = 0.4, 30.0
 READERS = 4
 
 Answer = TypeVar("Answer")

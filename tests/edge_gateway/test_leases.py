@@ -73,6 +73,20 @@ def test_a_later_decision_without_a_lease_ends_it_and_the_oldest_goes_when_there
     assert leases.decide(replace(QUESTION, conversation_id="g"), OFFER, 102.0) is None
 
 
+def test_who_stands_in_for_the_leased_model_has_to_take_the_conversation_as_it_has_grown(leases):
+    small = Offer({}, {**OFFER.models, "a/c": ModelFacts("a/c", 5_000, 1000, 1.0, 1.0)})
+    grown = replace(QUESTION, input_tokens=5_001)
+    assert leases.decide(QUESTION, small, 101.0).ranking == ("a/b", "a/c")
+    assert leases.decide(grown, small, 101.0).ranking == ("a/b",)
+
+
+def test_leases_that_are_over_are_not_kept(leases):
+    leases.keep(replace(QUESTION, conversation_id="d"), GRANTED, now=129.0)
+    assert len(leases) == 2
+    leases.keep(replace(QUESTION, conversation_id="e"), replace(GRANTED, lease_seconds=0.0), now=130.0)
+    assert len(leases) == 1
+
+
 async def test_a_conversation_goes_on_without_the_router_until_a_reply_fails(http, system):
     aider = AiderProcess(http, system)
     first = await aider.ask("what is it?", "A function that adds.")

@@ -763,8 +763,9 @@ class SelectModelResponse(_message.Message):
     @_builtins.property
     def lease(self) -> _duration_pb2.Duration:
         """For how long the caller may keep the conversation on this model by itself, without asking; not set when it has to ask.
-        It asks all the same after a failed reply, for another purpose or profile, for more than the request of this decision
-        needed, for a continuation, and for a request that is sent again. What it decides so it tells with ReportOutcomes.
+        It asks all the same after a failed reply, for another purpose or profile, for a continuation, for a request that is sent
+        again, and for more than the request of this decision needed; input may grow as far as the model takes it. What it decides
+        so it tells with ReportOutcomes.
         """
 
     def __init__(

@@ -146,8 +146,8 @@ class RouterServiceServicer:
 
     def ReportOutcomes(self, request, context):
         """ReportOutcomes takes many reports in one call, which costs a fraction of as many calls, and what the caller has decided
-        under leases. Each report is kept as ReportOutcome would, in their order, and answered in its place: with what it cost, or
-        with what ReportOutcome would have refused it with.
+        under leases. Each report is kept as ReportOutcome would, those on one decision in their order, and answered in its place:
+        with what it cost, or with what ReportOutcome would have refused it with.
 
         INVALID_ARGUMENT: no entry, or more than 256.
         """

@@ -70,8 +70,8 @@ class RouterServiceStub:
     """
     ReportOutcomes: _grpc.UnaryUnaryMultiCallable[_router_pb2.ReportOutcomesRequest, _router_pb2.ReportOutcomesResponse]
     """ReportOutcomes takes many reports in one call, which costs a fraction of as many calls, and what the caller has decided
-    under leases. Each report is kept as ReportOutcome would, in their order, and answered in its place: with what it cost, or
-    with what ReportOutcome would have refused it with.
+    under leases. Each report is kept as ReportOutcome would, those on one decision in their order, and answered in its place:
+    with what it cost, or with what ReportOutcome would have refused it with.
 
     INVALID_ARGUMENT: no entry, or more than 256.
     """
@@ -132,8 +132,8 @@ class RouterServiceAsyncStub(RouterServiceStub):
     """
     ReportOutcomes: _aio.UnaryUnaryMultiCallable[_router_pb2.ReportOutcomesRequest, _router_pb2.ReportOutcomesResponse]  # type: ignore[assignment]
     """ReportOutcomes takes many reports in one call, which costs a fraction of as many calls, and what the caller has decided
-    under leases. Each report is kept as ReportOutcome would, in their order, and answered in its place: with what it cost, or
-    with what ReportOutcome would have refused it with.
+    under leases. Each report is kept as ReportOutcome would, those on one decision in their order, and answered in its place:
+    with what it cost, or with what ReportOutcome would have refused it with.
 
     INVALID_ARGUMENT: no entry, or more than 256.
     """
@@ -221,8 +221,8 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.ReportOutcomesResponse, _abc.Awaitable[_router_pb2.ReportOutcomesResponse]]:
         """ReportOutcomes takes many reports in one call, which costs a fraction of as many calls, and what the caller has decided
-        under leases. Each report is kept as ReportOutcome would, in their order, and answered in its place: with what it cost, or
-        with what ReportOutcome would have refused it with.
+        under leases. Each report is kept as ReportOutcome would, those on one decision in their order, and answered in its place:
+        with what it cost, or with what ReportOutcome would have refused it with.
 
         INVALID_ARGUMENT: no entry, or more than 256.
         """
