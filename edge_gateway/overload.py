@@ -16,6 +16,9 @@ STEEPEST, RECOVERY, LEAST = 0.4, 0.03, 0.05
 # Up to so many requests that wait for their answer to begin are no overload, however late the event loop is, which another
 # process may be the reason for: there is no queue to shed.
 FEW = 16
+# Of what would be refused so many are let in, and so many more each second up to that: a crowd of a moment, or a moment when
+# another process needs the machine, makes answers late and ends by itself.
+MOST_SPARED, SPARED_A_SECOND = 128, 1.0
 # Seconds between two lines of the log about it.
 QUIET = 1.0
 
@@ -79,6 +82,24 @@ class Valve:
             self.look(max(0.0, time.monotonic() - due))
 
 
+class Patience:
+    """How many more are let in though there is no time for them; used up by a crowd that stays."""
+
+    def __init__(self) -> None:
+        self._left = float(MOST_SPARED)
+        self._looked = time.monotonic()
+
+    def spares(self) -> bool:
+        """Whether the next is let in all the same."""
+        now = time.monotonic()
+        self._left = min(self._left + (now - self._looked) * SPARED_A_SECOND, MOST_SPARED)
+        self._looked = now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
+
+
 class Shedding:
     """An ASGI middleware that answers 503 in place of the application while it is overloaded.
 
@@ -90,6 +111,7 @@ class Shedding:
         self._app = app
         self._valve = valve
         self._most_requests = most_requests
+        self._patience = Patience()
         self._under_way = 0
         self._unanswered = 0
         self._refused = 0
@@ -100,7 +122,7 @@ class Shedding:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        if self._under_way >= self._most_requests or (self._unanswered >= FEW and not self._valve.opens()):
+        if not self._has_room():
             await self._refuse(scope, send)
             return
         waits = True
@@ -122,6 +144,11 @@ class Shedding:
             self._unanswered -= waits
             if self._under_way == 0:
                 self._valve.rest()
+
+    def _has_room(self) -> bool:
+        if self._under_way >= self._most_requests:
+            return False
+        return self._unanswered < FEW or self._valve.opens() or self._patience.spares()
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
         self._tell()

@@ -113,7 +113,10 @@ def _create(path: Path) -> None:
 
 
 def _sqlite(url: URL) -> Engine:
-    engine = create_engine(url, hide_parameters=True, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=2)
+    # The latest used first: each keeps pages in memory, and those that wait for a crowd need none.
+    engine = create_engine(
+        url, hide_parameters=True, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=2, pool_use_lifo=True
+    )
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: Any) -> None:
