@@ -96,7 +96,7 @@ class Gathering(Generic[Asked, Answer]):
 
     async def _run(self, batch: Sequence[tuple[Asked, asyncio.Future[Answer]]]) -> None:
         me = asyncio.current_task()
-        problem: Exception
+        problem: Exception = Unanswered()
         try:
             async for position, answer in self._call([asked for asked, _ in batch]):
                 self._answered(me)
@@ -109,10 +109,10 @@ class Gathering(Generic[Asked, Answer]):
                     future.set_result(answer)
         except Exception as error:
             problem = error
-        else:
-            problem = Unanswered()
-        # An error that several shared would hold what each of them holds.
-        for _, future in batch:
-            if not future.done():
-                future.set_exception(self._failed(problem))
-        del problem
+        finally:
+            # Of a call that was cancelled, too: it ends with its channel. An error that several shared would hold what
+            # each of them holds.
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(self._failed(problem))
+            del problem

@@ -99,6 +99,12 @@ class Upstream:
         `deadline`: until when (time.monotonic()), in place of the idle time-out.
         """
         exchange = self._exchange
+        if not exchange.over:
+            # To a slow reader there is always something that has come.
+            if self._waits.over:
+                raise ShuttingDown
+            if time.monotonic() >= self._deadline:
+                raise Stalled(overdue=True)
         while not (chunk := exchange.take()):
             if exchange.whole:
                 return b""

@@ -149,6 +149,9 @@ class RouterCalls:
                     asked, timeout=self._deadline, metadata=self._metadata
                 ):
                     for result in _readable(answer).results:
+                        if result.position >= len(requests):
+                            # Nobody has asked it; what else this router says is no better.
+                            raise Unreadable
                         refused = result.HasField("refusal")
                         yield result.position, _refused(result.refusal) if refused else result.decision
             except grpc.aio.AioRpcError as error:

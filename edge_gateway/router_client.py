@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeVar
 
 import grpc
@@ -78,6 +78,7 @@ class RouterClient:
         """
         started = time.monotonic()
         asked: set[asyncio.Future[pb.SelectModelResponse]] = set()
+        done: set[asyncio.Future[pb.SelectModelResponse]] = set()
         tries = 0
         try:
             while (left := self._deadline - (time.monotonic() - started)) > 0 and (asked or tries < TRIES):
@@ -98,11 +99,11 @@ class RouterClient:
                             raise _plain(error)
                         finally:
                             # As above.
-                            del error, answer, done
+                            del error, answer
             raise RouterUnavailable("DEADLINE_EXCEEDED")
         finally:
-            for answer in asked:
-                answer.cancel()
+            _let_go(asked | done)
+            done.clear()
 
     async def report(
         self,
@@ -166,6 +167,14 @@ async def _heard(call: Awaitable[Message]) -> Message:
         raise RouterUnavailable(failed.code.name) from None
     except (Unreadable, Unanswered):
         raise RouterUnavailable(UNREADABLE) from None
+
+
+def _let_go(answers: Iterable[asyncio.Future[pb.SelectModelResponse]]) -> None:
+    """Nobody waits for these any more."""
+    for answer in answers:
+        if not answer.cancel() and not answer.cancelled():
+            # asyncio logs a failure that nobody has looked at.
+            answer.exception()
 
 
 def _is_lost(error: BaseException) -> bool:

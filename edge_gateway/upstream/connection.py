@@ -14,7 +14,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, free: Callable[[Connection], None], lost: Callable[[Connection], None]) -> None:
         """`free` is called when the next exchange may begin, `lost` when none may any more."""
-        self.open = True
+        self._open = True
         self.idle_since = 0.0
         self._free = free
         self._lost = lost
@@ -24,9 +24,14 @@ class Connection(asyncio.Protocol):
         """It is there."""
         self._transport = cast(asyncio.Transport, transport)
 
+    @property
+    def open(self) -> bool:
+        """Whether an exchange may begin on it; one that is closing is told to be lost only a turn later."""
+        return self._open and not self._transport.is_closing()
+
     def begin(self, head: bytes, body: bytes) -> Exchange:
         """Ask; Broken when the connection has ended meanwhile."""
-        if not self.open or self._transport.is_closing():
+        if not self.open:
             raise Broken
         exchange = self._exchange = Exchange(self._flow)
         self._transport.writelines((head, body))
@@ -50,7 +55,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended, whoever ended it."""
-        self.open = False
+        self._open = False
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.ended(cleanly=exc is None)
@@ -63,7 +68,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """End it at once, and what is under way."""
-        self.open = False
+        self._open = False
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.ended(cleanly=False)

@@ -11,8 +11,8 @@ import httptools
 # Of an answer's headers, and of what else comes without a byte of its body.
 MOST_HEAD_BYTES = 64 * 1024
 LONGEST_FIELD, MOST_FIELDS = 8190, 128
-# Bytes that lie unread before no more are taken, and down to which they have to be read again.
-MOST_UNREAD, FEW_UNREAD = 128 * 1024, 64 * 1024
+# Bytes that lie unread before no more are taken.
+MOST_UNREAD = 128 * 1024
 INFORMATIONAL, SWITCHING = range(100, 200), 101
 _WITHOUT_BODY = (204, 304)
 
