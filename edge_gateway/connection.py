@@ -152,6 +152,9 @@ class Connection(HttpToolsProtocol):
             # That was the rest of a request that was answered before it was read; the next is awaited.
             self._head_since, self._head_fed = time.monotonic(), 0
         super().on_message_complete()
+        if not self.pipeline:
+            # Nobody asks for more of this one, and while reading is paused nobody hears that the client leaves.
+            self.flow.resume_reading()
 
     def on_response_complete(self) -> None:
         """The answer is written."""
