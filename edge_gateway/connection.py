@@ -46,6 +46,8 @@ class Connection(HttpToolsProtocol):
         self._head_fed = 0
         self._head_bytes = 0
         self._in_head = False
+        # Whether a request ended in what is being read: whose the rest of it is cannot be said.
+        self._ended = False
         self._body_since: float | None = None
         self._body_bytes = 0
         self._answered_at = 0.0
@@ -91,11 +93,12 @@ class Connection(HttpToolsProtocol):
         if self._head_since is None and self._body_since is None and self._answered():
             self._head_since, self._head_fed = time.monotonic(), 0
         self._unset_keepalive_if_required()
+        self._ended = False
         try:
             self._parse(data)
         except httptools.HttpParserError:
             self._refuse(self._refusal or errors.bad_http("it cannot be read"))
-        if self._head_since is not None:
+        if (self._head_since is not None or self._in_head) and not self._ended:
             self._head_fed += len(data)
             if self._head_fed > MOST_HEADER_BYTES:
                 self._refuse(errors.header_too_large(MOST_HEADER_BYTES))
@@ -121,8 +124,12 @@ class Connection(HttpToolsProtocol):
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
-        self.headers.append((name, value))
         self._head_bytes += len(name) + len(value) + len(b": \r\n")
+        if self._head_bytes > MOST_HEADER_BYTES:
+            self._give_up(errors.header_too_large(MOST_HEADER_BYTES))
+        if self._in_head:
+            # What follows a body is none of its request's headers.
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """All headers are."""
@@ -147,7 +154,7 @@ class Connection(HttpToolsProtocol):
         if self.parser.should_upgrade():
             # httptools passes over the body of such a request; it is read yet.
             return
-        self._body_since = None
+        self._body_since, self._ended = None, True
         if self._answered():
             # That was the rest of a request that was answered before it was read; the next is awaited.
             self._head_since, self._head_fed = time.monotonic(), 0
@@ -256,8 +263,9 @@ class Connection(HttpToolsProtocol):
 
     def _has_gone(self) -> None:
         self._gone = True
-        if self._leave is not None:
-            self._leave()
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            leave()
 
     def _give_up(self, refusal: GatewayError) -> None:
         self._refusal = refusal
@@ -269,7 +277,10 @@ class Connection(HttpToolsProtocol):
             return
         telemetry.event("refused", status=refusal.status, code=refusal.code)
         self._refused_at = time.monotonic()
-        answering = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        # One that waits behind another's answer has not begun its own.
+        answering = bool(self.pipeline) or (
+            self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        )
         if self.cycle is not None:
             # Whoever serves it hears that its client has gone, and writes no more.
             self.cycle.disconnected = True

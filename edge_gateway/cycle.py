@@ -14,7 +14,9 @@ _WITHOUT_BODY = (204, 304)
 
 
 class Cycle(RequestResponseCycle):
-    """The same answers, byte for byte."""
+    """The same answers, byte for byte, but for clients of HTTP/1.0 and for those that asked whether to send their body."""
+
+    _open_ended = False
 
     async def send(self, message: Any) -> None:
         """Send the head of an answer, or some of its body."""
@@ -25,6 +27,10 @@ class Cycle(RequestResponseCycle):
         if not self.response_started:
             if not self._begin(message):
                 await super().send(message)
+        elif self._open_ended and not self.response_complete:
+            body = message.get("body", b"")
+            self.expected_content_length = len(body)
+            await super().send(message)
         elif self.chunked_encoding and message.get("more_body") and not self.response_complete:
             if body := message["body"]:
                 self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
@@ -33,7 +39,9 @@ class Cycle(RequestResponseCycle):
 
     def _begin(self, message: Any) -> bool:
         """Send the head; False where that is left to uvicorn, which looks at each header."""
-        status, headers = message.get("status"), message.get("headers", ())
+        if message["type"] != "http.response.start":
+            return False
+        status, headers = message["status"], message.get("headers", ())
         named = dict(headers)
         lines = b"".join([b"%b: %b\r\n" % header for header in headers])
         # Of other control characters than the ends of our own lines uvicorn knows what to say.
@@ -41,9 +49,13 @@ class Cycle(RequestResponseCycle):
         if not clean or status in _WITHOUT_BODY or self.scope["method"] == "HEAD" or not _FRAMING.isdisjoint(named):
             return False
         self.response_started = True
-        self.waiting_for_100_continue = False
+        if self.waiting_for_100_continue:
+            # The body that was announced will not come, and the next request would be taken for it.
+            self.waiting_for_100_continue = self.keep_alive = False
         length = named.get(b"content-length")
-        self.chunked_encoding = length is None
+        # HTTP/1.0 knows no chunks: there an answer of unknown length ends with its connection.
+        self.chunked_encoding = length is None and self.scope["http_version"] != "1.0"
+        self._open_ended = length is None and not self.chunked_encoding
         self.expected_content_length = int(length) if length is not None else 0
         content = [STATUS_LINE[status], *(b"%b: %b\r\n" % header for header in self.default_headers), lines]
         if not self.keep_alive:

@@ -25,6 +25,8 @@ MOST_UNDER_WAY = 1000
 # Seconds until what the router was not there to hear is told again: in all about what a restart takes.
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 12.0)
 LONGEST_NAME = 100
+# What the router says of a decision that it does not know, and how ids of those made here begin.
+UNKNOWN, LEASED = "NOT_FOUND", "lease_"
 
 # Takes what a request used and what it cost, US dollars, None where the router could not say; called once.
 Settle: TypeAlias = Callable[[Usage, str, float | None], Coroutine[None, None, None]]
@@ -87,6 +89,10 @@ class Outcomes:
             self._start("cache", decision.id, self._answers.keep(*kept, decision.id))
         seconds = (latency, until_first or latency)
         told = decision.made_by_router and ended.outcome != "refused"
+        if settle is not None and ("router", decision.id) in self._latest:
+            # Its report waits until the router has heard of the decision, which may take long; whoever waits for room does not.
+            self._start("limits", decision.id, settle(usage, ended.served, None), must=True)
+            settle = None
         if told or settle is not None:
             self._start(
                 "router", decision.id, self._account(ended, seconds if told else None, settle), must=bool(settle)
@@ -110,7 +116,9 @@ class Outcomes:
     def leased(self, decision: Decision, question: Question) -> None:
         """Tell the router what was decided here by its lease; what is reported of the decision waits for it."""
         made_at = time.time()
-        told = self._persist(decision.id, lambda: self._router.tell_leased(decision, question, made_at))
+        # Texts are not told, and a router that is away may take long to hear.
+        told_of = msgspec.structs.replace(question, turns=())
+        told = self._persist(decision.id, lambda: self._router.tell_leased(decision, told_of, made_at))
         self._start("router", decision.id, told, must=True)
 
     def release(self, settle: Settle | None) -> None:
@@ -199,7 +207,9 @@ class Outcomes:
                 problem = str(error)
             else:
                 return
-            if pause is None or closing or problem not in ABSENT:
+            # Another replica may have been told of the decision, and write it in a moment.
+            unwritten = problem == UNKNOWN and decision_id.startswith(LEASED) and pause == PAUSES[0]
+            if pause is None or closing or not (problem in ABSENT or unwritten):
                 telemetry.problem("report_failed", decision_id=decision_id, status=problem)
                 return
             with contextlib.suppress(TimeoutError):

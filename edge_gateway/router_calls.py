@@ -21,6 +21,8 @@ Answer = TypeVar("Answer")
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 # Questions of a call at most: deciding them holds up nobody for long.
 MOST_QUESTIONS, MOST_REPORTS = 32, 128
+# Bytes of them, which is less than a router takes in one message.
+MOST_BYTES = 3 << 20
 # Seconds that questions are gathered for at most, while a call has no answer yet.
 QUESTIONS_WAIT = 0.002
 # Nobody waits for reports: seconds that they are gathered for, and at most, while a call has no answer yet.
@@ -113,6 +115,9 @@ class RouterCalls:
 
     def select(self, request: pb.SelectModelRequest) -> asyncio.Future[pb.SelectModelResponse]:
         """The decision to come, in one call with what others ask at the same time; CallFailed or Unreadable where it fails."""
+        if self._alone():
+            # One by one, so that none waits for another's.
+            return asyncio.ensure_future(self.select_alone(request, self._deadline))
         return self._questions.ask(request)
 
     async def select_alone(self, request: pb.SelectModelRequest, seconds: float) -> pb.SelectModelResponse:
@@ -142,8 +147,8 @@ class RouterCalls:
     async def _select_many(
         self, requests: Sequence[pb.SelectModelRequest]
     ) -> AsyncIterator[tuple[int, pb.SelectModelResponse | Exception]]:
-        if len(requests) > 1 and not self._alone():
-            asked = pb.SelectModelStreamRequest(requests=requests)
+        asked = pb.SelectModelStreamRequest(requests=requests)
+        if len(requests) > 1 and asked.ByteSize() <= MOST_BYTES:
             try:
                 async for answer in self._stub.SelectModelStream(
                     asked, timeout=self._deadline, metadata=self._metadata

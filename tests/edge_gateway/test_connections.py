@@ -94,3 +94,30 @@ def test_one_address_may_not_take_all_connections_and_gets_room_again(connect):
     for client in held:
         client.close()
     wait_until(lambda: connect(HEALTH).recv(65536).startswith(b"HTTP/1.1 200"), "room again", 20)
+
+
+def test_a_large_request_answered_before_it_was_read_is_answered_once_and_the_next_one_too(connect):
+    body = b"x" * 300_000
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n\r\n"
+    client = connect(head % len(body))
+    assert b"unsupported_media_type" in until(client, b"}}")
+    client.sendall(body)
+    client.sendall(HEALTH)
+    came = until(client, b'"ok"}')
+    assert came.startswith(b"HTTP/1.1 200")
+    assert came.count(b"HTTP/1.1") == 1
+
+
+def test_whoever_was_refused_before_sending_the_announced_body_is_told_that_the_connection_ends(connect):
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 9\r\n"
+    came = to_the_end(connect(head + b"expect: 100-continue\r\n\r\n"))
+    assert b"unsupported_media_type" in came
+    assert b"connection: close" in came
+
+
+def test_what_follows_a_body_is_no_header_and_may_not_go_on_for_ever(connect):
+    head = HEALTH.replace(b"GET /healthz", b"POST /v1/chat/completions")[:-2]
+    head += b"content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    came = to_the_end(connect(head + b"2\r\n{}\r\n0\r\n", b"a: b\r\n" * 20_000))
+    assert came.count(b"HTTP/1.1") == 1
+    assert came.startswith((b"HTTP/1.1 431", b"HTTP/1.1 400"))

@@ -71,3 +71,17 @@ def test_a_client_that_has_sent_its_request_is_noticed_when_it_leaves(ask, syste
     before = len(log_events(system.edge, "completion"))
     ask(characters).close()
     noticed(system, before)
+
+
+def test_an_answer_to_http_1_0_has_no_chunks_and_ends_with_its_connection(system):
+    host, port = system.url.removeprefix("http://").split(":")
+    body = b'{"model": "fake/first", "stream": true, "messages": [{"role": "user", "content": "hi"}]}'
+    head = (HEAD % (b"application/json", len(body))).replace(b"HTTP/1.1", b"HTTP/1.0")
+    with socket.create_connection((host, int(port))) as client:
+        client.settimeout(20)
+        client.sendall(head + body)
+        came = b"".join(iter(lambda: client.recv(65536), b""))
+    answer_head, _, answer_body = came.partition(b"\r\n\r\n")
+    assert b" 200 " in answer_head
+    assert b"transfer-encoding" not in answer_head
+    assert answer_body == b"".join(fake.EVENTS)
