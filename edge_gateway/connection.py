@@ -15,14 +15,13 @@ from edge_gateway import errors, telemetry
 from edge_gateway.connections import Connections
 from edge_gateway.cycle import Cycle
 from edge_gateway.errors import GatewayError
+from edge_gateway.intake import MOST_HEADER_BYTES, Intake
 
-# Of a request's first line and headers together. Nothing that a client has to say there is longer.
-MOST_HEADER_BYTES = 32 * 1024
-# A body that has used up its time goes on as long as it comes at this rate on the whole.
-LEAST_BYTES_A_SECOND = 1000
 # Seconds that a client gets to read why it is refused, or to stop sending what was answered before it was read: a connection
 # closed over unread bytes loses what was written to it.
 LINGER = 2.0
+# Requests that may wait for their turn before no more is read: of a client that is not read nobody hears that it leaves.
+MOST_WAITING = 1
 # The name under which a request's scope offers to tell when its client is gone.
 GONE = "edge_gateway.gone"
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
@@ -33,7 +32,7 @@ class _Refused(Exception):
 
 
 class Connection(HttpToolsProtocol):
-    """One of them. Times are time.monotonic(), None for what is not under way."""
+    """One of them. Times are time.monotonic()."""
 
     def __init__(self, connections: Connections, **given: Any) -> None:
         """`given`: what uvicorn gives its protocols."""
@@ -41,15 +40,7 @@ class Connection(HttpToolsProtocol):
         self._all = connections
         self._bounds = connections.bounds
         self._address = ""
-        # Since when the headers of a request are awaited, what has come of them, and how much of that is whole headers.
-        self._head_since: float | None = None
-        self._head_fed = 0
-        self._head_bytes = 0
-        self._in_head = False
-        # Whether a request ended in what is being read: whose the rest of it is cannot be said.
-        self._ended = False
-        self._body_since: float | None = None
-        self._body_bytes = 0
+        self._intake = Intake()
         self._answered_at = 0.0
         # What was left to write at the last look, and since when it has been that much.
         self._unwritten = 0
@@ -57,7 +48,10 @@ class Connection(HttpToolsProtocol):
         # A second parser is told the headers that the first has read.
         self._taking_up = False
         self._refusal: GatewayError | None = None
-        self._refused_at: float | None = None
+        # Since when nothing more is said or heard here, and the client has only to close.
+        self._let_go_at: float | None = None
+        # The request whose answer is awaited or was given last; uvicorn's `cycle` is the one that came last.
+        self._served: Cycle | None = None
         # What has to be called when the client is gone, and whether it is.
         self._leave: Callable[[], object] | None = None
         self._gone = False
@@ -67,7 +61,7 @@ class Connection(HttpToolsProtocol):
         """A client has come."""
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
-        self._head_since = time.monotonic()
+        self._intake.await_head(time.monotonic())
         if (refusal := self._all.enter(self, self._address)) is not None:
             self._refuse(refusal)
 
@@ -77,31 +71,32 @@ class Connection(HttpToolsProtocol):
         self._all.leave(self, self._address)
         self._has_gone()
         # What it served holds it in turn, and the garbage collector comes seldom.
+        self.pipeline.clear()
+        self._served = None
         self.cycle = None  # type: ignore[assignment]
         self.scope = {}  # type: ignore[typeddict-item]
 
     def when_gone(self, leave: Callable[[], object] | None) -> None:
         """Have this called once, when the client of the request that is served is gone, perhaps at once; None for nothing."""
         self._leave = leave
-        if leave is not None and self._gone:
-            leave()
+        if self._gone:
+            self._has_gone()
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
-        if self._refused_at is not None:
+        if self._let_go_at is not None:
             return
-        if self._head_since is None and self._body_since is None and self._answered():
-            self._head_since, self._head_fed = time.monotonic(), 0
+        intake = self._intake
+        if intake.head_since is None and intake.body_since is None and self._answered():
+            intake.await_head(time.monotonic())
         self._unset_keepalive_if_required()
-        self._ended = False
+        intake.begin_read()
         try:
             self._parse(data)
         except httptools.HttpParserError:
             self._refuse(self._refusal or errors.bad_http("it cannot be read"))
-        if (self._head_since is not None or self._in_head) and not self._ended:
-            self._head_fed += len(data)
-            if self._head_fed > MOST_HEADER_BYTES:
-                self._refuse(errors.header_too_large(MOST_HEADER_BYTES))
+        if intake.end_read(len(data)):
+            self._refuse(errors.header_too_large(MOST_HEADER_BYTES))
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -109,8 +104,7 @@ class Connection(HttpToolsProtocol):
             return
         super().on_message_begin()
         self.scope["extensions"] = self._extensions
-        self._head_bytes = self._head_fed = 0
-        self._in_head = True
+        self._intake.begin_head()
 
     def on_url(self, url: bytes) -> None:
         """A piece of what is asked for."""
@@ -118,35 +112,33 @@ class Connection(HttpToolsProtocol):
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header is whole."""
+        """One header is whole, or one trailer, of which none means anything here."""
         if self._taking_up:
+            return
+        if self._intake.take_header(len(name) + len(value) + len(b": \r\n")):
+            self._give_up(errors.header_too_large(MOST_HEADER_BYTES))
+        if not self._intake.in_head:
             return
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
-        self._head_bytes += len(name) + len(value) + len(b": \r\n")
-        if self._head_bytes > MOST_HEADER_BYTES:
-            self._give_up(errors.header_too_large(MOST_HEADER_BYTES))
-        if self._in_head:
-            # What follows a body is none of its request's headers.
-            self.headers.append((name, value))
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """All headers are."""
         if self._taking_up:
             return
-        if self._head_bytes + len(self.url) > MOST_HEADER_BYTES:
+        if self._intake.take_header(len(self.url)):
             self._give_up(errors.header_too_large(MOST_HEADER_BYTES))
         hosts = [name for name, _ in self.headers].count(b"host")
         if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
             self._give_up(errors.bad_http("it has to have one Host header"))
-        self._head_since, self._in_head = None, False
-        self._body_since, self._body_bytes = time.monotonic(), 0
+        self._intake.begin_body(time.monotonic())
         self._begin_cycle()
 
     def on_body(self, body: bytes) -> None:
         """More of a body."""
-        self._body_bytes += len(body)
+        self._intake.take_body(len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -154,40 +146,57 @@ class Connection(HttpToolsProtocol):
         if self.parser.should_upgrade():
             # httptools passes over the body of such a request; it is read yet.
             return
-        self._body_since, self._ended = None, True
+        self._intake.end_body()
         if self._answered():
             # That was the rest of a request that was answered before it was read; the next is awaited.
-            self._head_since, self._head_fed = time.monotonic(), 0
+            self._intake.await_head(time.monotonic())
         super().on_message_complete()
-        if not self.pipeline:
+        if len(self.pipeline) <= MOST_WAITING:
             # Nobody asks for more of this one, and while reading is paused nobody hears that the client leaves.
             self.flow.resume_reading()
 
     def on_response_complete(self) -> None:
         """The answer is written."""
+        served = self._served
         super().on_response_complete()
         self._answered_at = time.monotonic()
-        if self._in_head:
+        if served is not None and served.closes_early:
+            self._let_go()
+        elif self._intake.in_head:
             # The next has begun to come meanwhile.
-            self._head_since = self._answered_at
+            self._intake.head_since = self._answered_at
+
+    def shutdown(self) -> None:
+        """The process ends: close when what is under way is answered."""
+        if self._let_go_at is None:
+            super().shutdown()
+
+    def cut(self) -> None:
+        """The process has waited long enough: a request that still comes will not be served."""
+        if self._intake.body_since is not None and not self._answered() and not self.pipeline:
+            self._refuse(errors.server_shutdown())
 
     def look(self, now: float) -> None:
         """End the connection if its client has had its time."""
-        if self._refused_at is not None:
-            if now - self._refused_at > LINGER:
+        intake = self._intake
+        if self._let_go_at is not None:
+            if now - self._let_go_at > LINGER:
                 self.transport.abort()
         elif self._stuck(now):
             telemetry.event("client_stuck", seconds=self._bounds.write_seconds, unwritten=self._unwritten)
             self.transport.abort()
-        elif self._head_since is not None and now - self._head_since > self._bounds.header_seconds:
-            if self._head_fed:
+        elif intake.head_since is not None and now - intake.head_since > self._bounds.header_seconds:
+            if intake.idle_bytes:
                 self._refuse(errors.request_too_slow())
             else:
                 self.transport.abort()
-        elif self._body_since is not None and self._answered():
+        elif intake.body_since is not None and self._answered():
             if now - self._answered_at > LINGER:
                 self.transport.abort()
-        elif self._body_since is not None and self._body_late(now, self._body_since):
+        elif intake.body_since is not None and (self.flow.read_paused or self.pipeline):
+            # It waits for us.
+            intake.await_body(now)
+        elif intake.body_late(now, self._bounds.body_seconds):
             self._refuse(errors.request_too_slow())
 
     def _begin_cycle(self) -> None:
@@ -218,8 +227,13 @@ class Connection(HttpToolsProtocol):
             self._start_asgi_task(self.cycle, self.app)
         else:
             # One that came before the answer to the last waits for it.
-            self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
+            if len(self.pipeline) > MOST_WAITING:
+                self.flow.pause_reading()
+
+    def _start_asgi_task(self, cycle: Cycle, app: Any) -> None:  # type: ignore[override]
+        self._served = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _parse(self, data: bytes) -> None:
         while data:
@@ -242,14 +256,6 @@ class Connection(HttpToolsProtocol):
         self.parser.feed_data(b"POST / HTTP/1.1\r\n" + b"".join(framing) + b"\r\n")
         self._taking_up = False
 
-    def _body_late(self, now: float, since: float) -> bool:
-        if self.flow.read_paused:
-            # It waits for us.
-            self._body_since, self._body_bytes = now, 0
-            return False
-        elapsed = now - since
-        return elapsed > self._bounds.body_seconds and self._body_bytes < elapsed * LEAST_BYTES_A_SECOND
-
     def _answered(self) -> bool:
         """Whether no request waits for its answer."""
         return self.cycle is None or self.cycle.response_complete
@@ -262,7 +268,11 @@ class Connection(HttpToolsProtocol):
         return now - self._unwritten_since > self._bounds.write_seconds
 
     def _has_gone(self) -> None:
+        """Whoever serves the client hears that it has gone, and writes no more."""
         self._gone = True
+        if self._served is not None:
+            self._served.disconnected = True
+            self._served.message_event.set()
         leave, self._leave = self._leave, None
         if leave is not None:
             leave()
@@ -272,33 +282,38 @@ class Connection(HttpToolsProtocol):
         raise _Refused
 
     def _refuse(self, refusal: GatewayError) -> None:
-        """Say why, unless an answer is under way, and let go of the client."""
-        if self.transport.is_closing() or self._refused_at is not None:
+        """Say why, where an answer is awaited, and let go of the client."""
+        if self.transport.is_closing() or self._let_go_at is not None:
             return
         telemetry.event("refused", status=refusal.status, code=refusal.code)
-        self._refused_at = time.monotonic()
-        # One that waits behind another's answer has not begun its own.
-        answering = bool(self.pipeline) or (
-            self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
-        )
-        if self.cycle is not None:
-            # Whoever serves it hears that its client has gone, and writes no more.
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        served = self._served
+        answering = served is not None and served.response_started and not served.response_complete
+        # A word of ours within an answer, or before another's turn, would be taken for a part of it.
+        out_of_turn = answering or bool(self.pipeline)
+        answered_early = self._intake.body_since is not None and self._answered()
         self._has_gone()
         self.pipeline.clear()
         self.flow.resume_writing()
-        if answering:
-            # A word of ours within an answer would be taken for a part of it.
+        if out_of_turn:
+            self._let_go_at = time.monotonic()
             self.transport.abort()
             return
+        if not answered_early:
+            self.transport.write(self._said(refusal))
+        self._let_go()
+
+    def _said(self, refusal: GatewayError) -> bytes:
         body = refusal.body()
         head = [
             *(b"%s: %s\r\n" % header for header in self.server_state.default_headers),
             *(f"{name}: {value}\r\n".encode() for name, value in refusal.headers.items()),
             b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body),
         ]
-        self.transport.write(b"".join([STATUS_LINE[refusal.status], *head, body]))
+        return b"".join([STATUS_LINE[refusal.status], *head, body])
+
+    def _let_go(self) -> None:
+        """Leave it to the client to close, for a while."""
+        self._let_go_at = time.monotonic()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.flow.resume_reading()

@@ -33,6 +33,9 @@ class Watched(Protocol):
     def look(self, now: float) -> None:
         """End the connection if its client has had its time; `now`: time.monotonic()."""
 
+    def cut(self) -> None:
+        """The process has waited long enough: a request that still comes will not be served."""
+
 
 class Connections:
     """All of them: counted when they come, looked at while they are open."""
@@ -59,6 +62,11 @@ class Connections:
         self._addresses[address] -= 1
         if not self._addresses[address]:
             del self._addresses[address]
+
+    def cut(self) -> None:
+        """Wait for no request any longer that still comes."""
+        for connection in tuple(self._open):
+            connection.cut()
 
     async def watch(self) -> None:
         """Look after all of them until cancelled. One round for all costs less than timers for each request."""

@@ -14,9 +14,15 @@ _WITHOUT_BODY = (204, 304)
 
 
 class Cycle(RequestResponseCycle):
-    """The same answers, byte for byte, but for clients of HTTP/1.0 and for those that asked whether to send their body."""
+    """The same answers, byte for byte.
 
-    _open_ended = False
+    `closes_early`: the connection ends with this answer, but some of the request is still to come, so that closing it at once
+    would lose the answer.
+    """
+
+    closes_early = False
+    # The end of the connection is the end of the answer.
+    _unframed = False
 
     async def send(self, message: Any) -> None:
         """Send the head of an answer, or some of its body."""
@@ -25,23 +31,26 @@ class Cycle(RequestResponseCycle):
         if self.disconnected:
             return
         if not self.response_started:
+            if self.waiting_for_100_continue:
+                # Its client may go on with the body or with another request, and nobody could tell.
+                self.keep_alive = False
             if not self._begin(message):
                 await super().send(message)
-        elif self._open_ended and not self.response_complete:
-            body = message.get("body", b"")
-            self.expected_content_length = len(body)
-            await super().send(message)
         elif self.chunked_encoding and message.get("more_body") and not self.response_complete:
             if body := message["body"]:
                 self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
         else:
+            if self._unframed:
+                self.expected_content_length = len(message.get("body", b""))
+            if self.more_body and not self.keep_alive and not message.get("more_body"):
+                self.keep_alive = self.closes_early = True
             await super().send(message)
 
     def _begin(self, message: Any) -> bool:
         """Send the head; False where that is left to uvicorn, which looks at each header."""
         if message["type"] != "http.response.start":
             return False
-        status, headers = message["status"], message.get("headers", ())
+        status, headers = message.get("status"), message.get("headers", ())
         named = dict(headers)
         lines = b"".join([b"%b: %b\r\n" % header for header in headers])
         # Of other control characters than the ends of our own lines uvicorn knows what to say.
@@ -49,13 +58,10 @@ class Cycle(RequestResponseCycle):
         if not clean or status in _WITHOUT_BODY or self.scope["method"] == "HEAD" or not _FRAMING.isdisjoint(named):
             return False
         self.response_started = True
-        if self.waiting_for_100_continue:
-            # The body that was announced will not come, and the next request would be taken for it.
-            self.waiting_for_100_continue = self.keep_alive = False
+        self.waiting_for_100_continue = False
         length = named.get(b"content-length")
-        # HTTP/1.0 knows no chunks: there an answer of unknown length ends with its connection.
-        self.chunked_encoding = length is None and self.scope["http_version"] != "1.0"
-        self._open_ended = length is None and not self.chunked_encoding
+        self._unframed = length is None and self.scope["http_version"] == "1.0"
+        self.chunked_encoding = length is None and not self._unframed
         self.expected_content_length = int(length) if length is not None else 0
         content = [STATUS_LINE[status], *(b"%b: %b\r\n" % header for header in self.default_headers), lines]
         if not self.keep_alive:

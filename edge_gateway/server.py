@@ -46,7 +46,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no new connection, let answers finish, end the rest, and close."""
-        cutting = asyncio.get_running_loop().call_later(self._drain, self._application.state.cut)
+        cutting = asyncio.get_running_loop().call_later(self._drain, self._cut)
         try:
             await super().shutdown(sockets)
         finally:
@@ -55,6 +55,10 @@ class Server(uvicorn.Server):
                 self._watching.cancel()
         # uvicorn would raise the signal again; whoever asked for an end has had an orderly one.
         self._captured_signals.clear()
+
+    def _cut(self) -> None:
+        self._application.state.cut()
+        self._connections.cut()
 
 
 def run(application: FastAPI, listen: str, bounds: Bounds, drain: float) -> None:

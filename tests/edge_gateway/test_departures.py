@@ -1,5 +1,6 @@
-"""A client that leaves is noticed, however much it has sent and whatever waits behind: its provider is let go."""
+"""What a client does while its answer is awaited or comes: it leaves, and sends more than it should."""
 
+import asyncio
 import fcntl
 import json
 import signal
@@ -9,12 +10,14 @@ import termios
 from collections.abc import Callable, Iterator
 
 import pytest
+from aiohttp import web
 
 from tests.conftest import System
 from tests.fakes import provider as fake
 from tests.processes import log_events, wait_until
 
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n"
+HEALTH = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n"
 # More than is read ahead of whoever serves a request, and less than comes in one read.
 LARGE = 200_000
 # What makes a socket's buffers grow, so that all of that has room in them.
@@ -73,15 +76,66 @@ def test_a_client_that_has_sent_its_request_is_noticed_when_it_leaves(ask, syste
     noticed(system, before)
 
 
-def test_an_answer_to_http_1_0_has_no_chunks_and_ends_with_its_connection(system):
+def test_a_client_that_has_sent_its_next_request_as_well_is_noticed_when_it_leaves(ask, system):
+    before = len(log_events(system.edge, "completion"))
+    client = ask(100)
+    client.sendall(HEALTH)
+    wait_until(lambda: arrived(client), "the next request arrived")
+    client.close()
+    noticed(system, before)
+    assert "Traceback" not in system.edge.text()
+
+
+async def begun(request: web.Request, body: dict) -> web.StreamResponse:
+    """A stream that says something and then nothing more."""
+    response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+    await response.prepare(request)
+    await response.write(fake.EVENTS[0])
+    await asyncio.Event().wait()
+    raise AssertionError("never reached")
+
+
+def stream(system: System, version: bytes = b"1.1") -> socket.socket:
+    body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": "x"}], "stream": True}).encode()
     host, port = system.url.removeprefix("http://").split(":")
-    body = b'{"model": "fake/first", "stream": true, "messages": [{"role": "user", "content": "hi"}]}'
-    head = (HEAD % (b"application/json", len(body))).replace(b"HTTP/1.1", b"HTTP/1.0")
-    with socket.create_connection((host, int(port))) as client:
-        client.settimeout(20)
-        client.sendall(head + body)
-        came = b"".join(iter(lambda: client.recv(65536), b""))
-    answer_head, _, answer_body = came.partition(b"\r\n\r\n")
-    assert b" 200 " in answer_head
-    assert b"transfer-encoding" not in answer_head
-    assert answer_body == b"".join(fake.EVENTS)
+    client = socket.create_connection((host, int(port)))
+    client.settimeout(20)
+    client.sendall((HEAD % (b"application/json", len(body))).replace(b"1.1", version) + body)
+    return client
+
+
+@pytest.mark.parametrize(
+    "following",
+    [
+        b"GET /healthz HTTP/1.1\r\nhost: a\r\nx: " + b"x" * 100_000,
+        b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    ],
+    ids=["endless", "bad"],
+)
+def test_a_request_that_turns_out_bad_during_the_answer_to_another_ends_both_without_a_word(system, following):
+    before = len(log_events(system.edge, "completion"))
+    system.provider.script = dict.fromkeys(("first", "second"), begun)
+    came = b""
+    with stream(system) as client:
+        while fake.EVENTS[0][-20:] not in came:
+            came += client.recv(65536)
+        client.sendall(following)
+        try:
+            while more := client.recv(65536):
+                came += more
+        except ConnectionResetError:
+            pass
+    assert came.count(b"HTTP/1.1") == 1
+    noticed(system, before)
+
+
+def test_a_stream_to_an_http_1_0_client_is_not_framed_and_ends_with_the_connection(system):
+    came = b""
+    with stream(system, b"1.0") as client:
+        while more := client.recv(65536):
+            came += more
+    head, _, body = came.partition(b"\r\n\r\n")
+    assert body == b"".join(fake.EVENTS)
+    assert b"transfer-encoding" not in head
+    assert b"connection: close" in head
+    assert "Traceback" not in system.edge.text()
