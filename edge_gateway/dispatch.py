@@ -143,6 +143,9 @@ class Dispatcher:
         self._circuits.tried(made.models[0])
         try:
             upstream = await self._portkey.send(made, order.said, wait, order.deadline)
+        except BrokenOff:
+            # The first may have been asked, and paid for. That it went wrong on the way is all that clients need to know.
+            raise _Failure(errors.upstream_unreachable(), 1, final=True) from None
         except GatewayError as error:
             # Portkey itself did not answer, and there is nobody else to ask; one that cannot be reached has asked no model.
             asked = 0 if error.code == errors.UNREACHABLE else len(made.models)

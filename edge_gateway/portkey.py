@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 
+from edge_gateway import telemetry
 from edge_gateway.errors import upstream_timeout, upstream_unreachable
 from edge_gateway.portkey_config import Plan
 from edge_gateway.upstream import Address, Broken, Connection, Exchange, Pool
@@ -20,7 +21,11 @@ ADMITTED_BY = "x-portkey-gateway-token"
 
 
 class BrokenOff(Exception):
-    """The connection to Portkey broke while the answer was under way."""
+    """The connection to Portkey broke after the request was sent, before its answer was whole."""
+
+
+class UnsendableHeader(ValueError):
+    """A header holds what none may; the text is its name."""
 
 
 class Stalled(Exception):
@@ -163,11 +168,12 @@ class Portkey:
     async def send(self, plan: Plan, said: Mapping[str, str], wait: float, deadline: float) -> Upstream:
         """Send a request and wait at most `wait` seconds for its answer's headers, until `deadline` for its end.
 
-        ShuttingDown when the process ends first. `said`: the headers that tell Portkey of this request: trace id, metadata
+        BrokenOff when it was sent and no headers came, ShuttingDown when the process ends first. `said`: the headers that tell Portkey of this request: trace id, metadata
         and their like.
         """
         now = time.monotonic()
         wait = min(wait, deadline - now)
+        exchange: Exchange | None = None
         try:
             head = self._head(plan, said)
             connection = self._pool.idle() or await self._connected(wait)
@@ -184,9 +190,12 @@ class Portkey:
             if self._waits.over:
                 raise ShuttingDown from None
             raise upstream_timeout(wait) from None
-        except (Broken, ValueError):
-            # ValueError: a header that cannot be sent.
+        except UnsendableHeader as unsendable:
+            telemetry.problem("unsendable_header", header=str(unsendable))
             raise upstream_unreachable() from None
+        except (Broken, ValueError):
+            # ValueError: an address that cannot be sent.
+            raise (BrokenOff() if exchange else upstream_unreachable()) from None
         return Upstream(connection, exchange, self._idle_timeout, deadline, self._waits)
 
     def cut(self) -> None:
@@ -212,7 +221,7 @@ class Portkey:
         return connecting.result()
 
     def _head(self, plan: Plan, said: Mapping[str, str]) -> bytes:
-        """A request's first line and headers; ValueError where one cannot be sent."""
+        """A request's first line and headers; UnsendableHeader where one of them is."""
         known = self._heads.get(plan.route)
         if known is None:
             first = f"POST {self._address.target(plan.route)} HTTP/1.1\r\n".encode()
@@ -222,11 +231,18 @@ class Portkey:
 
 
 def _lines(headers: Mapping[str, str]) -> bytes:
-    """Headers as they are sent; ValueError for what would be taken for something else there."""
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
-    if len(lines.translate(None, _CONTROLS)) != len(lines) - 2 * len(headers):
-        raise ValueError("a header holds what none may")
-    return lines
+    """Headers as they are sent; UnsendableHeader for what would be taken for something else there."""
+    try:
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair.
+        lines = b""
+    if len(lines.translate(None, _CONTROLS)) == len(lines) - 2 * len(headers):
+        return lines
+    if len(headers) > 1:
+        # One of them is at fault.
+        return b"".join([_lines({name: value}) for name, value in headers.items()])
+    raise UnsendableHeader(*headers)
 
 
 def portkey_headers(api_key: str) -> Mapping[str, str]:

@@ -38,6 +38,8 @@ class Address:
             self._tls.set_alpn_protocols(["http/1.1"])
         self._found: list[AddrInfoType] = []
         self._found_at = float("-inf")
+        # One look for all who wait for it: each would hold a thread of few.
+        self._looking: asyncio.Task[None] | None = None
 
     def target(self, path: str) -> str:
         """What is asked for by a path behind the base URL."""
@@ -57,9 +59,9 @@ class Address:
         return said
 
     async def connect(self, made: Callable[[], Protocol], seconds: float) -> Protocol:
-        """A new connection within so many seconds once its name has been looked up; OSError where none comes about."""
+        """A new connection within so many seconds, after as many at most for its name; OSError where none comes about."""
         loop = asyncio.get_running_loop()
-        found = await self._addresses(loop)
+        found = await self._addresses(loop, seconds)
         async with asyncio.timeout(seconds):
             sock = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=NEXT_AFTER)
             try:
@@ -71,18 +73,36 @@ class Address:
                 raise
         return protocol
 
-    async def _addresses(self, loop: asyncio.AbstractEventLoop) -> list[AddrInfoType]:
-        """The server's addresses, each time another one first."""
+    async def _addresses(self, loop: asyncio.AbstractEventLoop, seconds: float) -> list[AddrInfoType]:
+        """The server's addresses, each time another one first; the former ones where new ones take longer than so many seconds."""
         if loop.time() - self._found_at > REMEMBERED:
-            if not (self._host and self._port):
-                raise OSError("no address")
-            # Of a name only what this machine can reach; an address is what it is.
-            flags = 0 if _is_literal(self._host) else socket.AI_ADDRCONFIG
-            found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=flags)
-            self._found, self._found_at = cast(list[AddrInfoType], found), loop.time()
-        else:
-            self._found.append(self._found.pop(0))
-        return list(self._found)
+            if self._looking is None:
+                self._looking = loop.create_task(self._look(loop))
+                self._looking.add_done_callback(self._looked)
+            looking = self._looking
+            await asyncio.wait({looking}, timeout=seconds)
+            # Of its own for each: an error that several shared would hold what each of them holds.
+            if looking.done() and looking.exception() is not None:
+                raise OSError("its name is not known")
+            if not self._found:
+                raise TimeoutError
+        found = list(self._found)
+        self._found.append(self._found.pop(0))
+        return found
+
+    async def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not (self._host and self._port):
+            raise OSError("no address")
+        # Of a name only what this machine can reach; an address is what it is.
+        flags = 0 if _is_literal(self._host) else socket.AI_ADDRCONFIG
+        found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=flags)
+        self._found, self._found_at = cast(list[AddrInfoType], found), loop.time()
+
+    def _looked(self, looking: asyncio.Task[None]) -> None:
+        self._looking = None
+        if not looking.cancelled():
+            # All who waited may have gone, and asyncio logs a failure that nobody has looked at.
+            looking.exception()
 
 
 def _is_literal(host: str) -> bool:

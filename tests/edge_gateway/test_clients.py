@@ -5,13 +5,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from tests.conftest import System
+from tests.edge_gateway.aider_process import AiderProcess
 from tests.fakes import provider as fake
 from tests.fakes.behaviours import whole
 from tests.processes import ROOT, Process, free_port, log_events, start_edge, start_router, wait_until
@@ -294,6 +295,19 @@ async def test_a_client_that_leaves_gives_its_place_back(http, door):
         assert await answer.content.readany()
     door.system.provider.script.clear()
     assert (await ask(http, url, key))[0] == 200
+
+
+async def test_what_is_answered_under_a_lease_gives_its_place_back_though_the_router_is_away(http, door):
+    key = door.key("alice", "--parallel", "1")
+    url = door.open()
+    system = replace(door.system, url=url.removesuffix("/v1"), router_port=door.router_port)
+    aider = AiderProcess(http, system, key)
+    assert (await aider.ask("what is it?", "A function that adds.")).headers["x-router-source"] != "edge_default"
+    door.router.stop()
+    for text in ("and why?", "why so?", "really?"):
+        answer = await aider.ask(text, "Because.")
+        assert answer.status == 200
+        assert answer.headers["x-router-reason"].endswith("as leased")
 
 
 def test_a_keys_file_that_cannot_be_used_stops_the_edge_with_a_sentence(tmp_path: Path):

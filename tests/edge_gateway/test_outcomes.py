@@ -422,6 +422,32 @@ async def test_of_a_decision_that_no_router_made_none_is_told(http, system, port
     assert log_events(edge, "report_failed") == []
 
 
+async def test_a_request_that_portkey_took_and_lost_is_told_of_the_model_that_may_have_been_asked(
+    http, system, edge_config
+):
+    async def lose(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    losing, port = await asyncio.start_server(lose, "127.0.0.1", 0), free_port()
+    edge = start_edge(
+        port,
+        EDGE_ROUTER=f"dns:///127.0.0.1:{system.router_port}",
+        EDGE_CONFIG=str(edge_config),
+        PORTKEY_BASE_URL=f"http://127.0.0.1:{losing.sockets[0].getsockname()[1]}/v1",
+    )
+    try:
+        aider = AiderProcess(http, replace(system, url=f"http://127.0.0.1:{port}", edge=edge))
+        answer = await aider.ask("type it", "Never said.")
+        assert answer.status == 503
+        assert answer.headers["x-served-model"] == answer.headers["x-router-model"]
+        report = await answer.reported("provider_failed")
+        assert report["servedModel"] == answer.headers["x-router-model"]
+    finally:
+        edge.stop()
+        losing.close()
+
+
 @pytest.mark.parametrize("works", [True, False])
 async def test_hosted_portkey_is_told_how_replies_fared_where_that_is_wanted(http, system, edge_config, works):
     hosted, port = FakeProvider(), free_port()

@@ -88,6 +88,15 @@ class OfTheReleaseBefore(Counting):
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
 
 
+class AnsweringWhatNobodyAsked(Counting):
+    """Has a position of its own for every question."""
+
+    async def SelectModelStream(self, request, context):
+        for position, one in enumerate(request.requests):
+            result = pb.SelectModelStreamResult(position=position + 99, decision=self.decide(one))
+            yield pb.SelectModelStreamResponse(results=[result])
+
+
 @pytest.fixture(params=[Counting])
 async def router(request) -> AsyncIterator[tuple[Counting, RouterClient]]:
     servicer = request.param()
@@ -133,6 +142,24 @@ async def test_a_question_that_is_refused_or_not_answered_harms_no_other(router)
     assert isinstance(refused, GatewayError)
     assert refused.message == "none fits"
     assert isinstance(unanswered, RouterUnavailable)
+
+
+@pytest.mark.parametrize("router", [AnsweringWhatNobodyAsked], indirect=True)
+async def test_an_answer_to_what_nobody_asked_cannot_be_read(router):
+    _, client = router
+    told = await asyncio.gather(*(client.select(question(name)) for name in "ab"), return_exceptions=True)
+    assert [type(one) for one in told] == [RouterUnavailable, RouterUnavailable]
+    assert {str(one) for one in told} == {"its answer could not be read"}
+
+
+async def test_questions_whose_channel_is_closed_are_told_so(router):
+    servicer, client = router
+    asked = [asyncio.ensure_future(client.select(question("slow"))) for _ in "ab"]
+    async with asyncio.timeout(5):
+        await servicer.begun.wait()
+        await client.close()
+        told = await asyncio.gather(*asked, return_exceptions=True)
+    assert [str(one) for one in told] == ["its answer could not be read"] * 2
 
 
 async def test_a_slow_decision_keeps_neither_those_beside_it_nor_those_after_it_waiting(router):

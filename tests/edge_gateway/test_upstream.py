@@ -1,6 +1,8 @@
 """What a server may answer, byte by byte: each answer is told as it is, and no connection is used again that should not be."""
 
 import asyncio
+import contextlib
+import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +14,7 @@ import pytest
 from edge_gateway.errors import GatewayError
 from edge_gateway.portkey import BrokenOff, Portkey, ShuttingDown, Stalled, Upstream
 from edge_gateway.portkey_config import Plan
+from edge_gateway.upstream import Address, Broken, Pool
 from tests.certificates import authority, issue
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -61,8 +64,8 @@ async def serving(*answers: list[bytes | None], tls: ssl.SSLContext | None = Non
         yield server
 
 
-async def ask(portkey: Portkey, body: bytes = b"{}", config: str = "{}", wait: float = SOON) -> Upstream:
-    deadline = asyncio.get_running_loop().time() + SOON
+async def ask(portkey: Portkey, body: bytes = b"{}", config: str = "{}", total: float = SOON) -> Upstream:
+    wait, deadline = SOON, asyncio.get_running_loop().time() + total
     return await portkey.send(Plan("/chat/completions", config, ("a/b",), body, {}, 1), {}, wait, deadline)
 
 
@@ -107,6 +110,17 @@ async def test_an_answer_is_read_to_its_end_and_the_connection_used_again_where_
     assert server.requests[0].startswith(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost:")
 
 
+async def test_a_connection_that_the_server_is_just_closing_is_used_or_replaced_and_never_taken_for_a_server_that_is_away():
+    for turns in range(30):
+        async with serving([WHOLE, None], [WHOLE]) as server, asking(server) as portkey:
+            assert await (await ask(portkey)).read(1000) == b"hello"
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            # A request may still cross with the connection's end.
+            with contextlib.suppress(BrokenOff):
+                assert await (await ask(portkey)).read(1000) == b"hello"
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -122,9 +136,8 @@ async def test_an_answer_is_read_to_its_end_and_the_connection_used_again_where_
 )
 async def test_what_is_no_answer_is_told_as_such(answer):
     async with serving(answer) as server, asking(server) as portkey:
-        with pytest.raises(GatewayError) as told:
+        with pytest.raises(BrokenOff):
             await ask(portkey)
-        assert told.value.code == "upstream_unavailable"
 
 
 @pytest.mark.parametrize(
@@ -157,12 +170,48 @@ async def test_nobody_is_there():
     assert told.value.code == "upstream_unavailable"
 
 
-@pytest.mark.parametrize("value", ["a\r\nx-own: 1", "a\nb", "a\0b", "\x7f"])
-async def test_a_header_that_would_be_two_is_not_sent(value):
+async def test_a_name_is_looked_up_once_for_all_who_wait_for_it(monkeypatch):
+    loop = asyncio.get_running_loop()
+    look, looks, go_on = loop.getaddrinfo, [], asyncio.Event()
+
+    async def slowly(*args, **options):
+        looks.append(args)
+        await go_on.wait()
+        return await look(*args, **options)
+
+    async with serving(*[[WHOLE]] * 20) as server, asking(server) as portkey:
+        monkeypatch.setattr(loop, "getaddrinfo", slowly)
+        asked = [asyncio.ensure_future(ask(portkey)) for _ in range(20)]
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        # One that leaves takes nothing from the others.
+        asked.pop().cancel()
+        go_on.set()
+        assert [await (await one).read(10) for one in asked] == [b"hello"] * 19
+        assert len(looks) == 1
+
+
+async def test_a_name_that_nobody_tells_is_not_waited_for_longer_than_a_connection(monkeypatch):
+    async def never(*args, **options):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", never)
+    pool = Pool(Address("http://localhost:1/v1"), connect_seconds=0.1, idle_seconds=SOON)
+    async with asyncio.timeout(SOON):
+        with pytest.raises(Broken):
+            await pool.connect()
+
+
+@pytest.mark.parametrize("value", ["a\r\nx-own: 1", "a\nb", "a\0b", "\x7f", "\ud800"])
+async def test_a_header_that_would_be_two_is_not_sent_and_the_log_names_it(value, capfd):
     async with serving([WHOLE]) as server, asking(server) as portkey:
         with pytest.raises(GatewayError):
             await ask(portkey, config=value)
         assert server.requests == []
+    logged = json.loads(capfd.readouterr().err)
+    assert {field: told for field, told in logged.items() if field != "timestamp"} == {
+        "event": "unsendable_header", "level": "warning", "header": "x-portkey-config",
+    }  # fmt: skip
 
 
 async def test_a_reader_that_is_behind_stops_the_server_and_gets_all():
@@ -224,6 +273,21 @@ async def test_silence_has_an_end(end: bool, error: type[Exception]):
     await portkey.close()
     server.close()
     await server.wait_closed()
+
+
+@pytest.mark.parametrize(("end", "error"), [(False, Stalled), (True, ShuttingDown)], ids=["overdue", "shut down"])
+async def test_an_answer_has_an_end_for_a_reader_that_is_behind_too(end: bool, error: type[Exception]):
+    async with serving([OK + b"Content-Length: 10\r\n\r\nhello"]) as server, asking(server) as portkey:
+        upstream = await ask(portkey, total=SOON if end else 0.5)
+        over = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(0 if end else 0.5, over.set_result, None)
+        await over
+        if end:
+            portkey.cut()
+        with pytest.raises(error) as told:
+            await upstream.receive()
+        assert end or told.value.overdue
+        upstream.close()
 
 
 @pytest.mark.parametrize("known", [True, False])
