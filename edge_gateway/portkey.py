@@ -168,8 +168,8 @@ class Portkey:
     async def send(self, plan: Plan, said: Mapping[str, str], wait: float, deadline: float) -> Upstream:
         """Send a request and wait at most `wait` seconds for its answer's headers, until `deadline` for its end.
 
-        BrokenOff when it was sent and no headers came, ShuttingDown when the process ends first. `said`: the headers that tell Portkey of this request: trace id, metadata
-        and their like.
+        BrokenOff when it was sent and no headers came, ShuttingDown when the process ends first. `said`: the headers that tell
+        Portkey of this request: trace id, metadata and their like.
         """
         now = time.monotonic()
         wait = min(wait, deadline - now)

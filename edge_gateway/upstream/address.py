@@ -74,7 +74,7 @@ class Address:
         return protocol
 
     async def _addresses(self, loop: asyncio.AbstractEventLoop, seconds: float) -> list[AddrInfoType]:
-        """The server's addresses, each time another one first; the former ones where new ones take longer than so many seconds."""
+        """The server's addresses, each time another one first; the former ones where new ones take longer than `seconds`."""
         if loop.time() - self._found_at > REMEMBERED:
             if self._looking is None:
                 self._looking = loop.create_task(self._look(loop))
