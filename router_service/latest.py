@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 
 
 class Latest:
@@ -10,22 +11,24 @@ class Latest:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        # In the order in which they came.
-        self._known: dict[bytes, None] = {}
+        self._known: set[bytes] = set()
+        # A dictionary in order would be looked through from its start, past all that is gone, for each that goes.
+        self._in_order: deque[bytes] = deque()
 
     def is_new(self, what: bytes) -> bool:
         """Whether this has not come before, as far as is remembered; from now on it has."""
         digest = _digest(what)
         if digest in self._known:
             return False
-        self._known[digest] = None
-        if len(self._known) > self._most:
-            del self._known[next(iter(self._known))]
+        self._known.add(digest)
+        self._in_order.append(digest)
+        if len(self._in_order) > self._most:
+            self._known.discard(self._in_order.popleft())
         return True
 
     def forget(self, what: bytes) -> None:
-        """Let this be new when it comes again: it could not be taken in."""
-        self._known.pop(_digest(what), None)
+        """Let this be new when it comes again: it could not be taken in. What then stands twice is forgotten a little early."""
+        self._known.discard(_digest(what))
 
 
 def _digest(what: bytes) -> bytes:
