@@ -147,8 +147,9 @@ class RouterCalls:
     async def _select_many(
         self, requests: Sequence[pb.SelectModelRequest]
     ) -> AsyncIterator[tuple[int, pb.SelectModelResponse | Exception]]:
-        asked = pb.SelectModelStreamRequest(requests=requests)
-        if len(requests) > 1 and asked.ByteSize() <= MOST_BYTES:
+        # One alone needs no call of many, nor the copy that it takes.
+        asked = pb.SelectModelStreamRequest(requests=requests) if len(requests) > 1 else None
+        if asked is not None and asked.ByteSize() <= MOST_BYTES:
             try:
                 async for answer in self._stub.SelectModelStream(
                     asked, timeout=self._deadline, metadata=self._metadata
