@@ -24,7 +24,7 @@ def main() -> int:
         configured.max_connections_per_address,
     )
     memory.settle()
-    server.run(application, configured.listen, bounds, configured.drain)
+    server.run(application, application.shedding.refuses, configured.listen, bounds, configured.drain)
     return 0
 
 

@@ -89,10 +89,12 @@ class _House:
         )
         circuits = Circuits(time.monotonic, settings.circuit_failures, settings.retry_share)
         self._news = _circuit_news(redis, circuits)
+        rules = Adaptations(config.adaptations)
+        self.dispatcher = Dispatcher(self._portkey, providers, rules, emitter, circuits, limits)
         self.completion = Completion(
             self.clients,
             self.routing,
-            Dispatcher(self._portkey, providers, Adaptations(config.adaptations), emitter, circuits, limits),
+            self.dispatcher,
             self._outcomes,
             Conversations(settings.conversations, settings.conversation_idle),
             self._answers,
@@ -126,16 +128,17 @@ class _House:
 class Edge(FastAPI):
     """FastAPI, but requests to models go straight to where they are served: its way there takes longer than all else."""
 
-    def __init__(
-        self, valve: Valve, most_requests: int, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]
-    ) -> None:
-        """`valve`, `most_requests`: as of Shedding."""
+    def __init__(self, shedding: Shedding, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> None:
+        """`shedding`: by which the connections refuse, and what is served is counted."""
         super().__init__(title="edge_gateway", lifespan=lifespan, openapi_url=None, redirect_slashes=False)
-        self._admitted = Shedding(self._serve, valve, most_requests)
+        self.shedding = shedding
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or refuse it; or live, as long as the server does."""
-        await self._admitted(scope, receive, send)
+        """Serve one request; or live, as long as the server does."""
+        if scope["type"] == "http" and scope["method"] == "POST":
+            await self.shedding.serve(self._serve, scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """The API as OpenAPI describes it; it is not served. FastAPI's own would know no request's body."""
@@ -143,7 +146,7 @@ class Edge(FastAPI):
         return openapi.document((method, route.path) for route in routes for method in route.methods or ())
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = find_serving(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        found = find_serving(scope["path"])
         if found is None:
             await super().__call__(scope, receive, send)
             return
@@ -152,7 +155,7 @@ class Edge(FastAPI):
         await serving(scope, receive, send)
 
 
-def create(settings: Settings, config: Config) -> FastAPI:
+def create(settings: Settings, config: Config) -> Edge:
     """The application; its connections are opened when it starts and closed when it stops.
 
     InvalidSetting names the setting that does not allow it.
@@ -176,6 +179,7 @@ def create(settings: Settings, config: Config) -> FastAPI:
         app.state.routing = house.routing
         app.state.clients = house.clients
         app.state.completion = house.completion
+        app.state.dispatcher = house.dispatcher
         app.state.cut = house.cut
         beside = [
             asyncio.create_task(work)
@@ -189,7 +193,7 @@ def create(settings: Settings, config: Config) -> FastAPI:
         await house.close()
         await router.close()
 
-    app = Edge(valve, settings.max_requests, lifespan)
+    app = Edge(Shedding(valve, settings.max_requests, lambda: app.state.dispatcher.waiting), lifespan)
     app.state.providers = providers
     app.state.started = time.time()
     app.state.max_body_bytes = settings.max_body_bytes

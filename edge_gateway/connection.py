@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from edge_gateway import errors, telemetry
 from edge_gateway.connections import Connections
-from edge_gateway.cycle import Cycle
+from edge_gateway.cycle import Cycle, refusal_answer
 from edge_gateway.errors import GatewayError
 from edge_gateway.intake import MOST_HEADER_BYTES, Intake
+from edge_gateway.parting import LINGER, Parting
 
-# Seconds that a client gets to read why it is refused, or to stop sending what was answered before it was read: a connection
-# closed over unread bytes loses what was written to it.
-LINGER = 2.0
 # Requests that may wait for their turn before no more is read: of a client that is not read nobody hears that it leaves.
 MOST_WAITING = 1
 # The name under which a request's scope offers to tell when its client is gone.
@@ -34,10 +32,11 @@ class _Refused(Exception):
 class Connection(HttpToolsProtocol):
     """One of them. Times are time.monotonic()."""
 
-    def __init__(self, connections: Connections, **given: Any) -> None:
-        """`given`: what uvicorn gives its protocols."""
+    def __init__(self, connections: Connections, refuses: Callable[[Mapping[str, Any]], bool], **given: Any) -> None:
+        """`refuses`: whether there is no room for a request whose turn it is; `given`: what uvicorn gives its protocols."""
         super().__init__(**given)
         self._all = connections
+        self._refuses = refuses
         self._bounds = connections.bounds
         self._address = ""
         self._intake = Intake()
@@ -48,8 +47,7 @@ class Connection(HttpToolsProtocol):
         # A second parser is told the headers that the first has read.
         self._taking_up = False
         self._refusal: GatewayError | None = None
-        # Since when nothing more is said or heard here, and the client has only to close.
-        self._let_go_at: float | None = None
+        self._parting = Parting()
         # The request whose answer is awaited or was given last; uvicorn's `cycle` is the one that came last.
         self._served: Cycle | None = None
         # What has to be called when the client is gone, and whether it is.
@@ -84,7 +82,7 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
-        if self._let_go_at is not None:
+        if self._parting.begun:
             return
         intake = self._intake
         if intake.head_since is None and intake.body_since is None and self._answered():
@@ -161,14 +159,14 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         self._answered_at = time.monotonic()
         if served is not None and served.closes_early:
-            self._let_go()
+            self._parting.begin(self.transport, self.flow)
         elif self._intake.in_head:
             # The next has begun to come meanwhile.
             self._intake.head_since = self._answered_at
 
     def shutdown(self) -> None:
         """The process ends: close when what is under way is answered."""
-        if self._let_go_at is None:
+        if not self._parting.begun:
             super().shutdown()
 
     def cut(self) -> None:
@@ -179,8 +177,8 @@ class Connection(HttpToolsProtocol):
     def look(self, now: float) -> None:
         """End the connection if its client has had its time."""
         intake = self._intake
-        if self._let_go_at is not None:
-            if now - self._let_go_at > LINGER:
+        if self._parting.begun:
+            if self._parting.is_over(now):
                 self.transport.abort()
         elif self._stuck(now):
             telemetry.event("client_stuck", seconds=self._bounds.write_seconds, unwritten=self._unwritten)
@@ -233,7 +231,13 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Cycle, app: Any) -> None:  # type: ignore[override]
         self._served = cycle
-        super()._start_asgi_task(cycle, app)
+        if not self._refuses(cycle.scope):
+            super()._start_asgi_task(cycle, app)
+        elif self.pipeline:
+            # Each answer begins the next in line; they may be many.
+            self.loop.call_soon(cycle.refuse, errors.overloaded())
+        else:
+            cycle.refuse(errors.overloaded())
 
     def _parse(self, data: bytes) -> None:
         while data:
@@ -283,7 +287,7 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, refusal: GatewayError) -> None:
         """Say why, where an answer is awaited, and let go of the client."""
-        if self.transport.is_closing() or self._let_go_at is not None:
+        if self.transport.is_closing() or self._parting.begun:
             return
         telemetry.event("refused", status=refusal.status, code=refusal.code)
         served = self._served
@@ -295,25 +299,8 @@ class Connection(HttpToolsProtocol):
         self.pipeline.clear()
         self.flow.resume_writing()
         if out_of_turn:
-            self._let_go_at = time.monotonic()
-            self.transport.abort()
+            self._parting.cut(self.transport)
             return
         if not answered_early:
-            self.transport.write(self._said(refusal))
-        self._let_go()
-
-    def _said(self, refusal: GatewayError) -> bytes:
-        body = refusal.body()
-        head = [
-            *(b"%s: %s\r\n" % header for header in self.server_state.default_headers),
-            *(f"{name}: {value}\r\n".encode() for name, value in refusal.headers.items()),
-            b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body),
-        ]
-        return b"".join([STATUS_LINE[refusal.status], *head, body])
-
-    def _let_go(self) -> None:
-        """Leave it to the client to close, for a while."""
-        self._let_go_at = time.monotonic()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self.flow.resume_reading()
+            self.transport.write(refusal_answer(refusal, self.server_state.default_headers))
+        self._parting.begin(self.transport, self.flow)

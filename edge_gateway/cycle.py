@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from edge_gateway.errors import GatewayError
+from edge_gateway.forms import error_body
 
 # What no header's value may hold.
 _CONTROLS = bytes(code for code in range(0x80) if (code < 0x20 and code != 0x09) or code == 0x7F)  # noqa: PLR2004
@@ -46,6 +50,24 @@ class Cycle(RequestResponseCycle):
                 self.keep_alive = self.closes_early = True
             await super().send(message)
 
+    def refuse(self, refusal: GatewayError) -> None:
+        """Answer at once that the request is not served; its body may be still to come."""
+        if self.disconnected or self.transport.is_closing():
+            return
+        if self.flow.write_paused:
+            # Who asks on and takes no answers gets no more of them.
+            self.transport.abort()
+            return
+        if self.waiting_for_100_continue:
+            self.keep_alive = False
+        self.response_started = self.response_complete = True
+        self.closes_early = self.more_body and not self.keep_alive
+        path = self.scope["path"]
+        self.transport.write(refusal_answer(refusal, self.default_headers, path, keep_alive=self.keep_alive))
+        if not self.keep_alive and not self.closes_early:
+            self.transport.close()
+        self.on_response()
+
     def _begin(self, message: Any) -> bool:
         """Send the head; False where that is left to uvicorn, which looks at each header."""
         if message["type"] != "http.response.start":
@@ -71,3 +93,17 @@ class Cycle(RequestResponseCycle):
         content.append(b"\r\n")
         self.transport.write(b"".join(content))
         return True
+
+
+def refusal_answer(
+    refusal: GatewayError, default_headers: Iterable[tuple[bytes, bytes]], path: str = "", *, keep_alive: bool = False
+) -> bytes:
+    """The whole answer that says why a request is not served, in the form whose path was asked for."""
+    body = error_body(path, refusal)
+    head = [
+        *(b"%s: %s\r\n" % header for header in default_headers),
+        *(f"{name}: {value}\r\n".encode() for name, value in refusal.headers.items()),
+        b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body),
+        b"\r\n" if keep_alive else b"connection: close\r\n\r\n",
+    ]
+    return b"".join([STATUS_LINE[refusal.status], *head, body])

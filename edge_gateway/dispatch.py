@@ -106,9 +106,18 @@ class Dispatcher:
         self._plans = Plans(providers, rules, emitter)
         self._circuits = circuits
         self._limits = limits
+        # Requests that wait for a model to answer, or to begin to.
+        self.waiting = 0
 
     async def send(self, order: Order) -> Answer:
         """The answer of the first model that gives one; NotServed when none does."""
+        self.waiting += 1
+        try:
+            return await self._send(order)
+        finally:
+            self.waiting -= 1
+
+    async def _send(self, order: Order) -> Answer:
         ranked = self._plans.fitting(order.ranking, order.asked)
         left = list(self._circuits.closed(ranked))
         if not left:

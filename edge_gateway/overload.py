@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edge_gateway import errors, forms, telemetry
+from edge_gateway import telemetry
 
 # Seconds between two looks at how late the event loop is, and after which they are judged together.
 BEAT, PERIOD = 0.02, 0.05
 # What the share that is let in falls to at most in a period, grows by, and is at least, to see whether there is room.
 STEEPEST, RECOVERY, LEAST = 0.4, 0.03, 0.05
-# Up to so many requests that wait for their answer to begin are no overload, however late the event loop is, which another
-# process may be the reason for: there is no queue to shed.
-FEW = 16
+# Up to so many queued requests are no overload, however late the event loop is, which another process may be the reason for.
+# While it is late there are no more than the other number of them: what waits longer is answered no sooner.
+FEW, MOST_QUEUED = 16, 32
+# Seconds that a look at the event loop has to be due for it to be late just now.
+OVERDUE = 0.015
 # Of what would be refused so many are let in, and so many more each second up to that: a crowd of a moment, or a moment when
 # another process needs the machine, makes answers late and ends by itself.
 MOST_SPARED, SPARED_A_SECOND = 128, 1.0
@@ -36,12 +40,18 @@ class Valve:
         self._waited = 0.0
         self._span = 0.0
         self._owed = 0.0
+        self._due = float("inf")
         self._awake = asyncio.Event()
 
     @property
     def wide_open(self) -> bool:
         """Whether all are let in: the event loop has not been late for a while."""
         return self.share == 1.0
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it has been lately, or is just now."""
+        return self.share < 1.0 or time.monotonic() - self._due > OVERDUE
 
     def look(self, late: float) -> None:
         """What was due has run so late. Long turns count by their square: more come while they last, and wait for longer."""
@@ -76,10 +86,11 @@ class Valve:
         """Look, again and again, until cancelled; without anybody to serve only until all would be let in."""
         while True:
             if self.wide_open:
+                self._due = float("inf")
                 await self._awake.wait()
-            due = time.monotonic() + BEAT
+            self._due = time.monotonic() + BEAT
             await asyncio.sleep(BEAT)
-            self.look(max(0.0, time.monotonic() - due))
+            self.look(max(0.0, time.monotonic() - self._due))
 
 
 class Patience:
@@ -101,15 +112,15 @@ class Patience:
 
 
 class Shedding:
-    """An ASGI middleware that answers 503 in place of the application while it is overloaded.
+    """Which requests are served, and how many are; the others are refused before anything is done for them.
 
     Only what asks a model is refused: health checks and lists cost next to nothing, and tell who operates it.
     """
 
-    def __init__(self, app: ASGIApp, valve: Valve, most_requests: int) -> None:
-        """`most_requests`: that may be under way at once, whatever the valve says."""
-        self._app = app
+    def __init__(self, valve: Valve, most_requests: int, waiting: Callable[[], int]) -> None:
+        """`most_requests`: that may be under way at once, whatever the valve says; `waiting`: how many wait for a model."""
         self._valve = valve
+        self._waiting = waiting
         self._most_requests = most_requests
         self._patience = Patience()
         self._under_way = 0
@@ -117,14 +128,15 @@ class Shedding:
         self._refused = 0
         self._told = float("-inf")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or refuse it."""
-        if scope["type"] != "http" or scope["method"] != "POST":
-            await self._app(scope, receive, send)
-            return
-        if not self._has_room():
-            await self._refuse(scope, send)
-            return
+    def refuses(self, scope: Mapping[str, Any]) -> bool:
+        """Whether this request, whose turn it is, is not to be served."""
+        if scope["method"] != "POST" or self._has_room():
+            return False
+        self._tell()
+        return True
+
+    async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have the application serve a request that is not refused, and count it meanwhile."""
         waits = True
 
         async def begin(message: Message) -> None:
@@ -138,7 +150,7 @@ class Shedding:
         self._under_way += 1
         self._unanswered += 1
         try:
-            await self._app(scope, receive, begin)
+            await app(scope, receive, begin)
         finally:
             self._under_way -= 1
             self._unanswered -= waits
@@ -148,16 +160,14 @@ class Shedding:
     def _has_room(self) -> bool:
         if self._under_way >= self._most_requests:
             return False
-        return self._unanswered < FEW or self._valve.opens() or self._patience.spares()
+        queued = self._queued()
+        if queued < FEW or ((queued < MOST_QUEUED or not self._valve.is_late) and self._valve.opens()):
+            return True
+        return self._patience.spares()
 
-    async def _refuse(self, scope: Scope, send: Send) -> None:
-        self._tell()
-        error = errors.overloaded()
-        body = forms.error_body(scope["path"], error)
-        headers = {**error.headers, "content-type": "application/json", "content-length": str(len(body))}
-        told = [(name.encode(), value.encode()) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": error.status, "headers": told})
-        await send({"type": "http.response.body", "body": body})
+    def _queued(self) -> int:
+        """How many have been let in and wait for this process: neither for a model, nor for the rest of their answer."""
+        return self._unanswered - self._waiting()
 
     def _tell(self) -> None:
         self._refused += 1
@@ -169,7 +179,7 @@ class Shedding:
                 "overloaded",
                 refused=self._refused,
                 under_way=self._under_way,
-                unanswered=self._unanswered,
+                queued=self._queued(),
                 let_in=share,
             )
             self._told, self._refused = now, 0

@@ -6,8 +6,10 @@ import asyncio
 import resource
 import socket
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -61,8 +63,10 @@ class Server(uvicorn.Server):
         self._connections.cut()
 
 
-def run(application: FastAPI, listen: str, bounds: Bounds, drain: float) -> None:
-    """Serve until SIGTERM or SIGINT. `listen`: HOST:PORT; `drain`: as of Server."""
+def run(
+    application: FastAPI, refuses: Callable[[Mapping[str, Any]], bool], listen: str, bounds: Bounds, drain: float
+) -> None:
+    """Serve until SIGTERM or SIGINT. `refuses`: as of Connection; `listen`: HOST:PORT; `drain`: as of Server."""
     host, _, port = listen.rpartition(":")
     files = _most_files()
     connections = Connections(_possible(bounds, files))
@@ -70,7 +74,7 @@ def run(application: FastAPI, listen: str, bounds: Bounds, drain: float) -> None
         application,
         host=host.strip("[]"),
         port=int(port),
-        http=partial(Connection, connections),  # type: ignore[arg-type]  # anything that makes a protocol will do
+        http=partial(Connection, connections, refuses),  # type: ignore[arg-type]  # anything that makes a protocol will do
         ws="none",
         # What clients send wrong is told in a line of our own.
         log_level="error",

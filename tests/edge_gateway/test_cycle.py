@@ -1,8 +1,10 @@
 """What an application is told of its client and of the request, and what when it answers wrongly."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import uvicorn
@@ -19,12 +21,14 @@ EMPTY = {"type": "http.response.start", "status": 200, "headers": [(b"content-le
 
 
 @asynccontextmanager
-async def asking(app: ASGIApp) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, ServerState]]:
+async def asking(
+    app: ASGIApp, refuses: Callable[[Mapping[str, Any]], bool] = lambda _: False
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, ServerState]]:
     """A connection to a server of this application, and who is connected to that."""
     config = uvicorn.Config(app, log_level="critical", ws="none", lifespan="off")
     state, connections = ServerState(), Connections(Bounds(60, 60, 60, 10, 0))
     server = await asyncio.get_running_loop().create_server(
-        lambda: Connection(connections, config=config, server_state=state, app_state={}), "127.0.0.1", 0
+        lambda: Connection(connections, refuses, config=config, server_state=state, app_state={}), "127.0.0.1", 0
     )
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     try:
@@ -87,3 +91,83 @@ async def test_trailers_are_no_headers():
             writer.write(request)
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
     assert told == [b"host", b"transfer-encoding", b"host"]
+
+
+def post(path: str, body: bytes = b"x", *headers: bytes) -> bytes:
+    head = [b"POST %b HTTP/1.1" % path.encode(), b"host: a", b"content-length: %d" % len(body), *headers]
+    return b"\r\n".join(head) + b"\r\n\r\n" + body
+
+
+async def answered(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
+    """One answer with a length: its status, headers and body."""
+    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines)
+    return int(first.split()[1]), headers, await reader.readexactly(int(headers["content-length"]))
+
+
+async def nobody(scope: Scope, receive: Receive, send: Send) -> None:
+    await send(EMPTY)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def test_what_there_is_no_room_for_is_refused_in_its_form_and_what_comes_next_is_served():
+    async with asking(nobody, lambda scope: scope["path"] != "/served") as (reader, writer, _):
+        for path in ("/v1/chat/completions", "/v1/messages", "/served"):
+            # The body comes after the answer, and is no request.
+            head, _, body = post(path, ASKED).partition(b"\r\n\r\n")
+            writer.write(head + b"\r\n\r\n")
+            if path == "/served":
+                writer.write(body)
+            status, headers, said = await answered(reader)
+            if path == "/served":
+                assert (status, said) == (200, b"")
+                continue
+            assert (status, headers["retry-after"], headers["content-type"]) == (503, "1", "application/json")
+            assert "connection" not in headers
+            error = json.loads(said)["error"]
+            assert error.get("code") == "overloaded" if "chat" in path else error["type"] == "overloaded_error"
+            writer.write(body)
+
+
+async def test_requests_refused_while_one_is_served_are_answered_after_it_each_in_its_turn():
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
+        await go_on.wait()
+        await nobody(scope, receive, send)
+
+    many = 500
+    async with asking(app, lambda scope: scope["path"].startswith("/no")) as (reader, writer, _):
+        writer.write(post("/first") + b"".join(post(f"/no{number}") for number in range(many)) + post("/last"))
+        await begun.wait()
+        go_on.set()
+        statuses = [(await answered(reader))[0] for _ in range(many + 2)]
+    assert statuses == [200, *[503] * many, 200]
+
+
+@pytest.mark.parametrize("head", [b"connection: close", b"expect: 100-continue"])
+async def test_a_refused_client_that_would_not_ask_again_here_reads_why_before_the_connection_ends(head):
+    async with asking(nobody, lambda _: True) as (reader, writer, state):
+        request = post("/v1/chat/completions", b"x" * 100, head)
+        # Half of the body is still to come.
+        writer.write(request[:-50])
+        status, headers, _ = await answered(reader)
+        assert (status, headers["connection"]) == (503, "close")
+        assert await reader.read() == b""
+        writer.close()
+        await asyncio.to_thread(wait_until, lambda: not state.connections, "the connection closed")
+
+
+async def ask_on(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(post("/v1/chat/completions") * 100)
+        await writer.drain()
+
+
+async def test_who_asks_on_and_takes_no_refusal_is_let_go():
+    async with asking(nobody, lambda _: True) as (_, writer, state):
+        await asyncio.to_thread(wait_until, lambda: state.connections, "the connection made")
+        with pytest.raises(ConnectionError):
+            await ask_on(writer)
+        await asyncio.to_thread(wait_until, lambda: not state.connections, "the connection ended")

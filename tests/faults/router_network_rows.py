@@ -62,7 +62,7 @@ async def more_replicas(stage: Stage) -> Seen:
                 one.stop()
     shares = [late - early for early, late in zip(before, after, strict=True)]
     assert min(shares) >= 0.2 * sum(shares), f"the replicas' shares are {shares}"
-    assert running.failed() == running.without_router() == []
+    assert (running.failed(), running.without_router()) == ([], [])
     return Seen("200", running.slowest())
 
 
@@ -79,7 +79,7 @@ async def no_names_any_more(stage: Stage) -> Seen:
                 await running.reaches(60)
         finally:
             replica.stop()
-    assert running.failed() == running.without_router() == []
+    assert (running.failed(), running.without_router()) == ([], [])
     return Seen("200", running.slowest())
 
 
@@ -163,5 +163,5 @@ async def a_replaced_certificate(stage: Stage) -> Seen:
             await until(lambda: len(proxy.began) >= connections + 2, "new connections", 15)
             await running.reaches(100)
         assert ssl.get_server_certificate(("127.0.0.1", port)) != before
-    assert running.failed() == running.without_router() == []
+    assert (running.failed(), running.without_router()) == ([], [])
     return Seen("200", running.slowest())
