@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+from collections.abc import Callable
+
+# How many at least, and for how many seconds, unless more come: an edge tells again for half a minute what it has no answer to.
+MOST, SECONDS = 10_000, 60.0
 
 
 class Latest:
-    """The latest so many, as digests of 16 bytes: what they were takes ten times as much."""
+    """What came lately, as digests of 16 bytes: what they were takes ten times as much.
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._known: set[bytes] = set()
-        # A dictionary in order would be looked through from its start, past all that is gone, for each that goes.
-        self._in_order: deque[bytes] = deque()
+    It is kept in two parts, of which the older is forgotten whole, so that what is kept ends with its time.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock`: seconds of any one clock."""
+        self._clock = clock
+        self._now: set[bytes] = set()
+        self._before: set[bytes] = set()
+        self._began = clock()
 
     def is_new(self, what: bytes) -> bool:
         """Whether this has not come before, as far as is remembered; from now on it has."""
+        self._turn()
         digest = _digest(what)
-        if digest in self._known:
+        if digest in self._now or digest in self._before:
             return False
-        self._known.add(digest)
-        self._in_order.append(digest)
-        if len(self._in_order) > self._most:
-            self._known.discard(self._in_order.popleft())
+        self._now.add(digest)
         return True
 
     def forget(self, what: bytes) -> None:
-        """Let this be new when it comes again: it could not be taken in. What then stands twice is forgotten a little early."""
-        self._known.discard(_digest(what))
+        """Let this be new when it comes again: it could not be taken in."""
+        digest = _digest(what)
+        self._now.discard(digest)
+        self._before.discard(digest)
+
+    def _turn(self) -> None:
+        now = self._clock()
+        if len(self._now) >= MOST or now - self._began >= SECONDS:
+            self._before, self._now, self._began = self._now, set(), now
 
 
 def _digest(what: bytes) -> bytes:

@@ -17,8 +17,6 @@ from router_service.watch import Watchers, summary_of
 SLACK = 60.0
 # Seconds to find the decision that came with a lease: with what a report takes, less than a caller waits.
 LOOK_UP = 0.4
-# How many are remembered, so that one that is told again changes nothing.
-REMEMBERED = 10_000
 
 
 class Leases:
@@ -28,7 +26,7 @@ class Leases:
         self._selection = selection
         self._ledger = ledger
         self._watchers = watchers
-        self._seen = Latest(REMEMBERED)
+        self._seen = Latest(time.monotonic)
 
     async def take_in(self, leased: Leased) -> None:
         """Keep it as a decision; UnknownDecision or InvalidRequest where there was no such lease."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import msgspec
 from msgspec.structs import replace
@@ -18,8 +19,6 @@ from router_service.watch import Watchers
 
 # Seconds to find a report's decision in; a slower ledger gets the report without its price.
 LOOK_UP = 0.4
-# How many reports are remembered, so that a repeated one changes nothing.
-REMEMBERED = 10_000
 
 
 class Reporting:
@@ -29,7 +28,7 @@ class Reporting:
         self._selection = selection
         self._ledger = ledger
         self._watchers = watchers
-        self._seen = Latest(REMEMBERED)
+        self._seen = Latest(time.monotonic)
 
     async def take_in(self, report: Report) -> float | None:
         """Keep a report and act on it once; UnknownDecision when its decision is not kept.

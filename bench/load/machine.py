@@ -31,14 +31,21 @@ def resident_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def private_mb(pid: int) -> float:
+    """What of that is the process's own, and no page of a file; in millions of bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("RssAnon:")[2].split()[0]) * 1024 / 1e6
+
+
 def held(pid: int) -> dict[str, float]:
-    """What a process holds now: memory, file descriptors, sockets among them, threads."""
+    """What a process holds now: memory and its own of it, file descriptors, sockets among them, threads."""
     kinds = []
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):  # closed meanwhile
             kinds.append(os.readlink(entry))
     return {
         "rss_mb": round(resident_mb(pid), 1),
+        "private_mb": round(private_mb(pid), 1),
         "fds": len(kinds),
         "sockets": sum(kind.startswith("socket:") for kind in kinds),
         "threads": len(list(Path(f"/proc/{pid}/task").iterdir())),
