@@ -130,14 +130,20 @@ class Shedding:
         self._refused_at = self._told = float("-inf")
 
     def refuses(self, scope: Mapping[str, Any]) -> bool:
-        """Whether this request, whose turn it is, is not to be served."""
-        if scope["method"] != "POST" or self._has_room():
+        """Whether this request, whose turn it is, is not to be served. One that is counts from now on, until it is served."""
+        if scope["method"] != "POST":
             return False
-        self._tell()
-        return True
+        if not self._has_room():
+            self._tell()
+            return True
+        if self._under_way == 0:
+            self._valve.wake()
+        self._under_way += 1
+        self._unanswered += 1
+        return False
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have the application serve a request that is not refused, and count it meanwhile."""
+        """Have the application serve a request that was not refused."""
         waits = True
 
         async def begin(message: Message) -> None:
@@ -146,10 +152,6 @@ class Shedding:
             waits = False
             await send(message)
 
-        if self._under_way == 0:
-            self._valve.wake()
-        self._under_way += 1
-        self._unanswered += 1
         try:
             await app(scope, receive, begin)
         finally:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from bench.peers import portkey
 from bench.peers.bodies import CONVERSATION
 from bench.peers.peer import Peer, Place, Running
 from edge_gateway.access.entries import digest
-from tests.conftest import EDGE_CONFIG, ROUTER_CONFIG
-from tests.processes import ROOT, Process, free_port, start_edge, start_router
+from tests.processes import ROOT, Process, free_port, log_events, start_edge, start_router
 
 KEY = "amr-" + "bench" * 8
 KEYS = f"""
@@ -18,17 +18,23 @@ KEYS = f"""
 sha256 = "{digest(KEY)}"
 models = ["auto*"]
 """
+# What the services say when something that was to be kept is not: a run in which that happens is none.
+LOST = ("ledger_full", "ledger_lost", "report_dropped")
+
+
+def providers() -> Mapping[str, str]:
+    """The shipped providers that speak OpenAI's form, and the variables of their keys; the mock is all of them."""
+    shipped = tomllib.loads((ROOT / "edge_gateway" / "edge.toml").read_text())["providers"]
+    return {name: entry["key"] for name, entry in shipped.items() if entry.get("verbatim") and entry.get("key")}
 
 
 def routers(place: Place, count: int = 1) -> list[tuple[int, Process]]:
-    """Routers and their ports, each with a SQLite ledger of its own; the profile is the tests': two models, no Not Diamond."""
-    config = place.folder / "router.toml"
-    config.write_text(ROUTER_CONFIG)
+    """Routers and their ports, each with a SQLite ledger of its own and the shipped catalogue; no Not Diamond."""
     started = []
     for _ in range(count):
         port = free_port()
         ledger = f"sqlite:///{place.folder}/router-{port}.sqlite"
-        started.append((port, place.keep(start_router(port, ROUTER_CONFIG=str(config), ROUTER_LEDGER_URL=ledger))))
+        started.append((port, place.keep(start_router(port, ROUTER_LEDGER_URL=ledger))))
     return started
 
 
@@ -36,7 +42,7 @@ def edge(place: Place, router_ports: Sequence[int], upstream: str) -> tuple[int,
     """An edge that asks these routers and sends to this address in Portkey's place, and its port."""
     keys, config = place.folder / "keys.toml", place.folder / "edge.toml"
     keys.write_text(KEYS)
-    config.write_text(EDGE_CONFIG.format(provider=place.provider, nobody=free_port()))
+    config.write_text("".join(f'[providers.{name}]\nbase_url = "{place.provider}"\n' for name in providers()))
     port = free_port()
     process = start_edge(
         port,
@@ -46,6 +52,7 @@ def edge(place: Place, router_ports: Sequence[int], upstream: str) -> tuple[int,
         PORTKEY_BASE_URL=upstream,
         # Nothing is shed: what is measured is the cost of serving.
         EDGE_MAX_LAG_SECONDS="60",
+        **dict.fromkeys(providers().values(), "bench"),
     )
     return port, place.keep(process)
 
@@ -64,7 +71,13 @@ def running(ports: Sequence[int], processes: Sequence[Process], goes_on: bool = 
         headers=headers,
         goes_on=goes_on,
         expects={"x-router-source": source},
+        lost=lambda: _lost(processes),
     )
+
+
+def _lost(processes: Sequence[Process]) -> str:
+    told = {name for process in processes for name in LOST if name in process.text() and log_events(process, name)}
+    return f"not everything was kept: {', '.join(sorted(told))}" if told else ""
 
 
 def start(place: Place, goes_on: bool = False, real_portkey: bool = False) -> Running:
@@ -88,6 +101,6 @@ def _version() -> str:
 
 PEERS = (
     Peer("fresh", "this, each request a new conversation", start),
-    Peer("pinned", "this, conversations that go on", partial(start, goes_on=True)),
+    Peer("leased", "this, conversations that go on", partial(start, goes_on=True)),
     Peer("ours-portkey", "this → Portkey", partial(start, real_portkey=True)),
 )

@@ -43,7 +43,8 @@ class Place:
 class Running:
     """A peer that serves.
 
-    `goes_on`: its requests are of conversations that go on. `expects`: response headers that its answers must have.
+    `goes_on`: its requests are of conversations that go on. `expects`: response headers that its answers must have. `lost`:
+    what it has not kept though it was to, empty while it has.
     """
 
     version: str
@@ -54,6 +55,7 @@ class Running:
     headers: Mapping[str, str] = field(default_factory=dict)
     goes_on: bool = False
     expects: Mapping[str, str] = field(default_factory=dict)
+    lost: Callable[[], str] = lambda: ""
 
     def requests(self, load: Load) -> list[bytes]:
         """What the generator sends it, in turn."""

@@ -16,7 +16,7 @@ from bench.peers.summary import added
 
 # A grey that reads on white and on black, and colours between both; this project's own stand out.
 INK, OURS, THEIRS = "#808080", "#e07b00", "#4a8fd0"
-OWN = ("fresh", "pinned", "ours-portkey")
+OWN = ("fresh", "leased", "ours-portkey")
 CURVE = ("c1b", "c16", "c64")
 COLOURS = ("#e07b00", "#c04040", "#b08a00", "#4a8fd0", "#3a9a5a", "#9a6ad0", "#30a0a0", "#d060a0", "#7090b0", "#a08060")
 

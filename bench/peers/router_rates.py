@@ -38,7 +38,7 @@ TEXT = code(2_000)
 def question() -> pb.SelectModelRequest:
     """A new conversation's first request with 2 kB of prompt; the client writes its number over the mark."""
     asked = pb.SelectModelRequest(profile="auto", purpose=pb.PURPOSE_CODE, conversation_id=f"bench-{NUMBER}")
-    asked.available_providers.append("fake")
+    asked.available_providers.extend(ours.providers())
     asked.messages.add(role="user", text=f"{NUMBER} {TEXT}")
     asked.requirements.input_tokens = 700
     return asked

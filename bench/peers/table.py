@@ -8,7 +8,7 @@ from typing import Any
 from bench.peers.summary import Figure, added, ratio
 
 NOTHING = "-"
-OURS, CONCURRENT = ("fresh", "pinned"), "c16"
+OURS, CONCURRENT = ("fresh", "leased"), "c16"
 Figures = Mapping[str, Mapping[str, Figure]]
 # A peer that is not there, or whose answers were wrong, is named below the table.
 Part = Mapping[str, Any]
