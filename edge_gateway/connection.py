@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
 import httptools
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from edge_gateway import errors, telemetry
@@ -100,6 +102,11 @@ class Connection(HttpToolsProtocol):
         """A request begins."""
         if self._taking_up:
             return
+        if self._parting.begun:
+            # It came with one whose answer was the last.
+            raise _Refused
+        if self._intake.head_since is None and self._answered():
+            self._intake.await_head(time.monotonic())
         super().on_message_begin()
         self.scope["extensions"] = self._extensions
         self._intake.begin_head()
@@ -145,9 +152,11 @@ class Connection(HttpToolsProtocol):
             # httptools passes over the body of such a request; it is read yet.
             return
         self._intake.end_body()
-        if self._answered():
-            # That was the rest of a request that was answered before it was read; the next is awaited.
-            self._intake.await_head(time.monotonic())
+        if self._answered() and self.timeout_keep_alive_task is None:
+            # That was the rest of a request that was answered before it was read; the connection idles from now on.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
         super().on_message_complete()
         if len(self.pipeline) <= MOST_WAITING:
             # Nobody asks for more of this one, and while reading is paused nobody hears that the client leaves.
@@ -222,22 +231,35 @@ class Connection(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
         if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
+            self._serve_or_refuse(self.cycle)
         else:
             # One that came before the answer to the last waits for it.
             self.pipeline.appendleft((self.cycle, self.app))
             if len(self.pipeline) > MOST_WAITING:
                 self.flow.pause_reading()
 
-    def _start_asgi_task(self, cycle: Cycle, app: Any) -> None:  # type: ignore[override]
+    def _serve_or_refuse(self, cycle: Cycle) -> None:
+        """One that comes to an idle connection: where there is no room for it, nothing more is begun than its answer."""
+        # A refusal within the same read has begun the time to idle.
+        self._unset_keepalive_if_required()
         self._served = cycle
         if not self._refuses(cycle.scope):
-            super()._start_asgi_task(cycle, app)
-        elif self.pipeline:
-            # Each answer begins the next in line; they may be many.
-            self.loop.call_soon(cycle.refuse, errors.overloaded())
+            super()._start_asgi_task(cycle, self.app)
+        elif self.flow.write_paused:
+            super()._start_asgi_task(cycle, partial(_refused_in_turn, cycle))
         else:
             cycle.refuse(errors.overloaded())
+
+    def _start_asgi_task(self, cycle: Cycle, app: Any) -> None:  # type: ignore[override]
+        """One that has waited for the answer before: that is over, and counts no more, once this one's task begins."""
+        self._served = cycle
+        super()._start_asgi_task(cycle, partial(self._in_turn, cycle, app))
+
+    async def _in_turn(self, cycle: Cycle, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._refuses(cycle.scope):
+            await _refused_in_turn(cycle)
+        else:
+            await app(scope, receive, send)
 
     def _parse(self, data: bytes) -> None:
         while data:
@@ -304,3 +326,9 @@ class Connection(HttpToolsProtocol):
         if not answered_early:
             self.transport.write(refusal_answer(refusal, self.server_state.default_headers))
         self._parting.begin(self.transport, self.flow)
+
+
+async def _refused_in_turn(cycle: Cycle, *_: object) -> None:
+    """As an application: refuse once what was said before has been taken."""
+    await cycle.flow.drain()
+    cycle.refuse(errors.overloaded())

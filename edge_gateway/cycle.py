@@ -54,10 +54,6 @@ class Cycle(RequestResponseCycle):
         """Answer at once that the request is not served; its body may be still to come."""
         if self.disconnected or self.transport.is_closing():
             return
-        if self.flow.write_paused:
-            # Who asks on and takes no answers gets no more of them.
-            self.transport.abort()
-            return
         if self.waiting_for_100_continue:
             self.keep_alive = False
         self.response_started = self.response_complete = True

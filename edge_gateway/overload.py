@@ -18,8 +18,8 @@ STEEPEST, RECOVERY, LEAST = 0.4, 0.03, 0.05
 # Up to so many queued requests are no overload, however late the event loop is, which another process may be the reason for.
 # While it is late there are no more than the other number of them: what waits longer is answered no sooner.
 FEW, MOST_QUEUED = 16, 24
-# Seconds that a look at the event loop has to be due for it to be late just now, and after a refusal for which the queue stays
-# as short as it made it: what is refused costs so little that the event loop is on time again.
+# Seconds that a look at the event loop has to be due for it to be late just now, and for which the queue stays short once it
+# was, for with a short queue it is on time again; not for as long as something is refused, which would never end by itself.
 OVERDUE, STILL_LATE = 0.015, 1.0
 # Of what would be refused so many are let in, and so many more each second up to that: a crowd of a moment, or a moment when
 # another process needs the machine, makes answers late and ends by itself.
@@ -34,9 +34,10 @@ class Valve:
     So the loop stays as late as it may be, neither idle nor behind: a bound of requests would have to know what each costs.
     """
 
-    def __init__(self, most_lag: float) -> None:
+    def __init__(self, most_lag: float, clock: Callable[[], float] = time.monotonic) -> None:
         """`most_lag`: seconds that what comes at any time may have to wait for its turn, on the mean of a period."""
         self.share = 1.0
+        self.clock = clock
         self._most_lag = most_lag
         self._waited = 0.0
         self._span = 0.0
@@ -52,7 +53,7 @@ class Valve:
     @property
     def is_late(self) -> bool:
         """Whether it has been lately, or is just now."""
-        return self.share < 1.0 or time.monotonic() - self._due > OVERDUE
+        return self.share < 1.0 or self.clock() - self._due > OVERDUE
 
     def look(self, late: float) -> None:
         """What was due has run so late. Long turns count by their square: more come while they last, and wait for longer."""
@@ -89,21 +90,22 @@ class Valve:
             if self.wide_open:
                 self._due = float("inf")
                 await self._awake.wait()
-            self._due = time.monotonic() + BEAT
+            self._due = self.clock() + BEAT
             await asyncio.sleep(BEAT)
-            self.look(max(0.0, time.monotonic() - self._due))
+            self.look(max(0.0, self.clock() - self._due))
 
 
 class Patience:
     """How many more are let in though there is no time for them; used up by a crowd that stays."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._left = float(MOST_SPARED)
-        self._looked = time.monotonic()
+        self._looked = clock()
 
     def spares(self) -> bool:
         """Whether the next is let in all the same."""
-        now = time.monotonic()
+        now = self._clock()
         self._left = min(self._left + (now - self._looked) * SPARED_A_SECOND, MOST_SPARED)
         self._looked = now
         if self._left < 1.0:
@@ -123,11 +125,11 @@ class Shedding:
         self._valve = valve
         self._waiting = waiting
         self._most_requests = most_requests
-        self._patience = Patience()
+        self._patience = Patience(valve.clock)
         self._under_way = 0
         self._unanswered = 0
         self._refused = 0
-        self._refused_at = self._told = float("-inf")
+        self._late_at = self._told = float("-inf")
 
     def refuses(self, scope: Mapping[str, Any]) -> bool:
         """Whether this request, whose turn it is, is not to be served. One that is counts from now on, until it is served."""
@@ -166,8 +168,11 @@ class Shedding:
         queued = self._queued()
         if queued < FEW:
             return True
-        late = self._valve.is_late or time.monotonic() - self._refused_at < STILL_LATE
-        return (self._valve.opens() and not (late and queued >= MOST_QUEUED)) or self._patience.spares()
+        now = self._valve.clock()
+        if self._valve.is_late:
+            self._late_at = now
+        short = now - self._late_at < STILL_LATE
+        return (self._valve.opens() and not (short and queued >= MOST_QUEUED)) or self._patience.spares()
 
     def _queued(self) -> int:
         """How many have been let in and wait for this process: neither for a model, nor for the rest of their answer."""
@@ -175,7 +180,7 @@ class Shedding:
 
     def _tell(self) -> None:
         self._refused += 1
-        self._refused_at = now = time.monotonic()
+        now = self._valve.clock()
         if now - self._told >= QUIET:
             # A line for each would be work for nothing at the worst of times.
             share = round(self._valve.share, 2)

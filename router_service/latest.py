@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 
 # How many at least, and for how many seconds, unless more come: an edge tells again for half a minute what it has no answer to.
-MOST, SECONDS = 10_000, 60.0
+MOST, SECONDS = 20_000, 60.0
 
 
 class Latest:
@@ -26,10 +26,10 @@ class Latest:
         """Whether this has not come before, as far as is remembered; from now on it has."""
         self._turn()
         digest = _digest(what)
-        if digest in self._now or digest in self._before:
-            return False
+        new = digest not in self._now and digest not in self._before
+        # What comes again is remembered for longer.
         self._now.add(digest)
-        return True
+        return new
 
     def forget(self, what: bytes) -> None:
         """Let this be new when it comes again: it could not be taken in."""

@@ -13,20 +13,27 @@ from uvicorn.server import ServerState
 
 from edge_gateway.connection import GONE, Connection
 from edge_gateway.connections import Bounds, Connections
+from edge_gateway.overload import Shedding, Valve
 from tests.processes import wait_until
 
 ASKED = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nx-trailer: b\r\n\r\n"
+# Seconds.
+IDLE = 0.2
 EMPTY = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]}
 
 
 @asynccontextmanager
 async def asking(
-    app: ASGIApp, refuses: Callable[[Mapping[str, Any]], bool] = lambda _: False
+    app: ASGIApp,
+    refuses: Callable[[Mapping[str, Any]], bool] = lambda _: False,
+    idle: float = 60,
+    bounds: Bounds = Bounds(60, 60, 60, 10, 0),  # noqa: B008 - frozen
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, ServerState]]:
     """A connection to a server of this application, and who is connected to that."""
-    config = uvicorn.Config(app, log_level="critical", ws="none", lifespan="off")
-    state, connections = ServerState(), Connections(Bounds(60, 60, 60, 10, 0))
+    config = uvicorn.Config(app, log_level="critical", ws="none", lifespan="off", timeout_keep_alive=idle)
+    state, connections = ServerState(), Connections(bounds)
+    watching = asyncio.create_task(connections.watch())
     server = await asyncio.get_running_loop().create_server(
         lambda: Connection(connections, refuses, config=config, server_state=state, app_state={}), "127.0.0.1", 0
     )
@@ -37,6 +44,7 @@ async def asking(
     finally:
         writer.close()
         server.close()
+        watching.cancel()
 
 
 async def test_that_a_client_is_gone_is_told_once():
@@ -159,15 +167,100 @@ async def test_a_refused_client_that_would_not_ask_again_here_reads_why_before_t
         await asyncio.to_thread(wait_until, lambda: not state.connections, "the connection closed")
 
 
-async def ask_on(writer: asyncio.StreamWriter) -> None:
-    while True:
-        writer.write(post("/v1/chat/completions") * 100)
-        await writer.drain()
+async def test_who_asks_on_and_takes_no_refusal_is_read_no_further():
+    asked = 0
 
+    def refuses(_: Mapping[str, Any]) -> bool:
+        nonlocal asked
+        asked += 1
+        return True
 
-async def test_who_asks_on_and_takes_no_refusal_is_let_go():
-    async with asking(nobody, lambda _: True) as (_, writer, state):
+    async with asking(nobody, refuses) as (reader, writer, state):
+        # More than all buffers on the way hold.
+        many, request = 100_000, post("/v1/chat/completions")
+        writer.write(request * many)
         await asyncio.to_thread(wait_until, lambda: state.connections, "the connection made")
-        with pytest.raises(ConnectionError):
-            await ask_on(writer)
-        await asyncio.to_thread(wait_until, lambda: not state.connections, "the connection ended")
+        while asked < (before := await later(lambda: asked)):
+            pass
+        assert before < many
+        for _ in range(many):
+            assert (await answered(reader))[0] == 503
+    assert asked == many
+
+
+async def later(look: Callable[[], int]) -> int:
+    """What is seen once everything that is due has had its turn."""
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    return look()
+
+
+async def test_a_long_answer_is_taken_to_its_end_before_the_next_is_refused():
+    whole = b"x" * 16_000_000
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        head = {**EMPTY, "headers": [(b"content-length", b"%d" % len(whole))]}
+        await send(head)
+        await send({"type": "http.response.body", "body": whole, "more_body": False})
+
+    async with asking(app, lambda scope: scope["path"] == "/no") as (reader, writer, _):
+        writer.write(post("/yes") + post("/no"))
+        assert (await answered(reader))[2] == whole
+        assert (await answered(reader))[0] == 503
+
+
+async def test_a_stream_that_came_with_a_refused_request_is_not_taken_for_an_idle_connection():
+    parts = 3
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(parts):
+            # Each of them as long as a connection may idle.
+            await asyncio.sleep(IDLE)
+            await send({"type": "http.response.body", "body": b"part", "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async with asking(app, lambda scope: scope["path"] == "/no", idle=IDLE) as (reader, writer, _):
+        writer.write(post("/no") + post("/yes"))
+        assert (await answered(reader))[0] == 503
+        assert (await reader.readuntil(b"0\r\n\r\n")).count(b"part") == parts
+
+
+async def test_after_a_refusal_a_connection_may_idle_as_after_any_answer():
+    bounds = Bounds(0.1, 60, 60, 10, 0)
+    async with asking(nobody, lambda scope: scope["path"] == "/no", idle=60, bounds=bounds) as (reader, writer, _):
+        for body_first in (True, False):
+            request = post("/no")
+            writer.write(request if body_first else request[:-1])
+            assert (await answered(reader))[0] == 503
+            writer.write(b"" if body_first else request[-1:])
+            await asyncio.sleep(5 * bounds.header_seconds)
+            writer.write(post("/yes"))
+            assert (await answered(reader))[0] == 200
+
+
+async def test_nothing_is_served_that_came_with_the_last_request_of_a_connection():
+    served: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        served.append(scope["path"])
+        await nobody(scope, receive, send)
+
+    async with asking(app, lambda scope: scope["path"] == "/no") as (reader, writer, state):
+        writer.write(post("/no", b"x", b"expect: 100-continue") + post("/yes"))
+        assert (await answered(reader))[0] == 503
+        assert await reader.read() == b""
+        writer.close()
+        await asyncio.to_thread(wait_until, lambda: not state.connections, "the connection closed")
+    assert served == []
+
+
+async def test_a_request_is_not_refused_for_the_one_before_it_on_its_connection():
+    shedding = Shedding(Valve(60), 1, lambda: 0)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await shedding.serve(nobody, scope, receive, send)
+
+    async with asking(app, shedding.refuses) as (reader, writer, _):
+        writer.write(post("/one") + post("/two") + post("/three"))
+        assert [(await answered(reader))[0] for _ in range(3)] == [200, 200, 200]

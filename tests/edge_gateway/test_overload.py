@@ -10,7 +10,18 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from edge_gateway.overload import BEAT, FEW, LEAST, MOST_SPARED, PERIOD, RECOVERY, Valve
+from edge_gateway.overload import (
+    BEAT,
+    FEW,
+    LEAST,
+    MOST_QUEUED,
+    MOST_SPARED,
+    PERIOD,
+    RECOVERY,
+    STILL_LATE,
+    Shedding,
+    Valve,
+)
 from tests.conftest import edge_beside
 from tests.fakes import provider as fake
 from tests.processes import log_events, wait_until
@@ -58,6 +69,81 @@ def test_the_share_is_let_in_evenly(share):
     opened = [valve.opens() for _ in range(1000)]
     assert abs(sum(opened) - 1000 * share) <= 1
     assert abs(sum(opened[:100]) - 100 * share) <= 1
+
+
+POST = {"method": "POST"}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def let_in(shedding: Shedding, count: int) -> int:
+    """How many of so many that come in one turn of the event loop."""
+    return sum(not shedding.refuses(POST) for _ in range(count))
+
+
+def impatient(valve: Valve, more: int = 0) -> Shedding:
+    """One that has spared as many as it spares; these wait for a model now, and so will as many more as are let in."""
+    share, valve.share = valve.share, LEAST
+    waiting = 0
+    shedding = Shedding(valve, 100_000, lambda: waiting)
+    spared = 0
+    while not shedding.refuses(POST):
+        spared += 1
+    valve.share, waiting = share, spared + more
+    return shedding
+
+
+def test_of_a_crowd_that_comes_in_one_turn_no_more_are_let_in_than_may_be_under_way():
+    shedding = Shedding(Valve(MOST_LAG), 3, lambda: 0)
+    assert let_in(shedding, 200) == 3
+    assert not shedding.refuses({"method": "GET"})
+
+
+def test_while_the_event_loop_is_late_the_queue_is_short_and_otherwise_as_long_as_it_likes():
+    late = Valve(MOST_LAG)
+    late.share = 0.9
+    assert FEW <= let_in(impatient(late), 300) <= MOST_QUEUED
+    clock = Clock()
+    on_time = Valve(MOST_LAG, clock)
+    shedding = impatient(on_time)
+    clock.now += STILL_LATE
+    assert let_in(shedding, 300) == 300
+
+
+def test_those_that_wait_for_a_model_are_no_queue():
+    valve = Valve(MOST_LAG)
+    valve.share = 0.9
+    queued, waiting = impatient(valve), impatient(valve, more=50)
+    for _ in range(FEW):
+        assert not queued.refuses(POST)
+    assert let_in(waiting, 50 + FEW) == 50 + FEW
+    # The others are let in evenly, and not beyond the bound.
+    assert let_in(waiting, 100) <= MOST_QUEUED - FEW
+
+
+def test_a_queue_that_waits_for_a_slow_router_is_not_refused_for_ever_after_a_hiccup():
+    clock = Clock()
+    valve = Valve(MOST_LAG, clock)
+    shedding = impatient(valve)
+    clock.now += STILL_LATE
+    # A second of requests that wait for the router, and one long turn of the event loop among them.
+    assert let_in(shedding, 2 * MOST_QUEUED) == 2 * MOST_QUEUED
+    valve.look(0.5)
+    # One may be spared, for a second has passed.
+    assert let_in(shedding, 100) <= 1
+    looks(valve, 0.0, 2 * PERIOD / RECOVERY)
+    assert valve.wide_open
+    refused = 0
+    for _ in range(100):
+        clock.now += STILL_LATE / 50
+        refused += shedding.refuses(POST)
+    assert 0 < refused <= 50
 
 
 async def status_of(http, url: str) -> int:

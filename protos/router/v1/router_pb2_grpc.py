@@ -136,7 +136,8 @@ class RouterServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportOutcome(self, request, context):
-        """ReportOutcome tells how a reply fared. Repeating a report changes nothing.
+        """ReportOutcome tells how a reply fared. Repeating a report changes nothing: it is kept once, and within a minute, in which
+        callers try again, nothing is learnt from it twice.
 
         NOT_FOUND: no such decision, or it is no longer kept.
         """

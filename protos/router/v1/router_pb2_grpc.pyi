@@ -64,7 +64,8 @@ class RouterServiceStub:
     INVALID_ARGUMENT: no request, or more than 256.
     """
     ReportOutcome: _grpc.UnaryUnaryMultiCallable[_router_pb2.ReportOutcomeRequest, _router_pb2.ReportOutcomeResponse]
-    """ReportOutcome tells how a reply fared. Repeating a report changes nothing.
+    """ReportOutcome tells how a reply fared. Repeating a report changes nothing: it is kept once, and within a minute, in which
+    callers try again, nothing is learnt from it twice.
 
     NOT_FOUND: no such decision, or it is no longer kept.
     """
@@ -126,7 +127,8 @@ class RouterServiceAsyncStub(RouterServiceStub):
     INVALID_ARGUMENT: no request, or more than 256.
     """
     ReportOutcome: _aio.UnaryUnaryMultiCallable[_router_pb2.ReportOutcomeRequest, _router_pb2.ReportOutcomeResponse]  # type: ignore[assignment]
-    """ReportOutcome tells how a reply fared. Repeating a report changes nothing.
+    """ReportOutcome tells how a reply fared. Repeating a report changes nothing: it is kept once, and within a minute, in which
+    callers try again, nothing is learnt from it twice.
 
     NOT_FOUND: no such decision, or it is no longer kept.
     """
@@ -209,7 +211,8 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.ReportOutcomeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.ReportOutcomeResponse, _abc.Awaitable[_router_pb2.ReportOutcomeResponse]]:
-        """ReportOutcome tells how a reply fared. Repeating a report changes nothing.
+        """ReportOutcome tells how a reply fared. Repeating a report changes nothing: it is kept once, and within a minute, in which
+        callers try again, nothing is learnt from it twice.
 
         NOT_FOUND: no such decision, or it is no longer kept.
         """
