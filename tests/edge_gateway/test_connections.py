@@ -118,7 +118,13 @@ def test_the_rest_of_a_request_that_was_answered_before_it_was_read_is_no_slow_h
     client = connect(UNREAD)
     assert b"unsupported_media_type" in until(client, b"}}")
     client.sendall(b"x" * 1000)
-    assert to_the_end(client) == b""
+    # Longer than headers may take: the connection idles, and nobody waits for any.
+    client.settimeout(2.5)
+    with pytest.raises(TimeoutError):
+        client.recv(1)
+    client.settimeout(20)
+    client.sendall(HEALTH)
+    assert until(client, b'"ok"}').startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize("rest", [b"zz\r\n", LAST + b"a: b\r\n" * 10_000], ids=["no chunk", "endless trailers"])
