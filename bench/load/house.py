@@ -87,9 +87,11 @@ def house(generators: int = 2, routers: int = 1, portkey: int = 0, **edge_env: s
         address = f"http://127.0.0.1:{upstream_port}/v1"
         router_file, edge_file = configurations(folder, address)
         ports = [free_port() for _ in range(routers)]
-        started = [start_router_here(one, router_file, folder) for one in ports]
-        for process in started:
-            stack.callback(process.stop)
+        started: list[Process] = []
+        # Those that stand there at the end: the first may have been started again.
+        stack.callback(lambda: [process.stop() for process in started])
+        for one in ports:
+            started.append(start_router_here(one, router_file, folder))
         edge = start_edge(
             port,
             EDGE_ROUTER="ipv4:" + ",".join(f"127.0.0.1:{one}" for one in ports),
