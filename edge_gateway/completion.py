@@ -24,7 +24,7 @@ from edge_gateway.dispatch import Answer, Dispatcher, NotServed, Order
 from edge_gateway.event_stream import Usage
 from edge_gateway.forms import CHAT, Form
 from edge_gateway.outcomes import Outcomes, Settle
-from edge_gateway.parsing import parsed
+from edge_gateway.parsing import aside, parsed
 from edge_gateway.portkey_headers import portkey_said, versions_of
 from edge_gateway.routing import Routing
 
@@ -92,6 +92,10 @@ class Completion:
         call.requested_model = request.model
         self._clients.check(key, request.model)
         caller = conversations.caller(call.request_headers, call.peer)
+        wish = wish_of(call.request_headers)
+        takes = self._answers.takes(request, wish)
+        versions = versions_of(call.request_headers)
+        kept_under = await aside(call.body, lambda: key_of(caller, form.path, versions, call.body)) if takes else b""
         talks = form.routed and bool(request.turns)
         understanding = aider.understand(request) if talks else _NOT_UNDERSTOOD
         recognised = self._recognise(call, caller, request, understanding) if talks else None
@@ -99,10 +103,6 @@ class Completion:
             "x-router-purpose": understanding.purpose,
             "x-router-previous-outcome": recognised.previous.outcome if recognised else "none",
         }
-        wish = wish_of(call.request_headers)
-        takes = self._answers.takes(request, wish)
-        versions = versions_of(call.request_headers)
-        kept_under = key_of(caller, form.path, versions, call.body) if takes else b""
         asked = _Asked(form, request, key, understanding, recognised, kept_under, wish)
         try:
             kept = await self._answers.find(asked.kept_under) if takes and wish is Wish.NONE else None
