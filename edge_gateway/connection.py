@@ -25,6 +25,7 @@ MOST_WAITING = 1
 # The name under which a request's scope offers to tell when its client is gone.
 GONE = "edge_gateway.gone"
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_OVERLOADED = errors.overloaded()
 
 
 class _Refused(Exception):
@@ -248,7 +249,7 @@ class Connection(HttpToolsProtocol):
         elif self.flow.write_paused:
             super()._start_asgi_task(cycle, partial(_refused_in_turn, cycle))
         else:
-            cycle.refuse(errors.overloaded())
+            cycle.refuse(_OVERLOADED)
 
     def _start_asgi_task(self, cycle: Cycle, app: Any) -> None:  # type: ignore[override]
         """One that has waited for the answer before: that is over, and counts no more, once this one's task begins."""
@@ -331,4 +332,4 @@ class Connection(HttpToolsProtocol):
 async def _refused_in_turn(cycle: Cycle, *_: object) -> None:
     """As an application: refuse once what was said before has been taken."""
     await cycle.flow.drain()
-    cycle.refuse(errors.overloaded())
+    cycle.refuse(_OVERLOADED)
