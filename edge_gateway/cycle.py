@@ -9,7 +9,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from edge_gateway.errors import GatewayError
-from edge_gateway.forms import MESSAGES, error_body
+from edge_gateway.forms import MESSAGES
 
 # What no header's value may hold.
 _CONTROLS = bytes(code for code in range(0x80) if (code < 0x20 and code != 0x09) or code == 0x7F)  # noqa: PLR2004
@@ -105,7 +105,7 @@ def refusal_answer(
 @lru_cache(MOST_PREPARED)
 def _own_part(refusal: GatewayError, as_messages: bool, keep_alive: bool) -> bytes:
     """All but what goes before every answer: the same refusal is given again and again when there is least time for it."""
-    body = error_body(MESSAGES.path if as_messages else "", refusal)
+    body = MESSAGES.error_body(refusal) if as_messages else refusal.body()
     head = [
         *(f"{name}: {value}\r\n" for name, value in refusal.headers.items()),
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n",

@@ -22,6 +22,7 @@ from edge_gateway.overload import (
     Shedding,
     Valve,
 )
+from tests.clock import Clock
 from tests.conftest import edge_beside
 from tests.fakes import provider as fake
 from tests.processes import log_events, wait_until
@@ -72,14 +73,6 @@ def test_the_share_is_let_in_evenly(share):
 
 
 POST = {"method": "POST"}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def let_in(shedding: Shedding, count: int) -> int:

@@ -3,14 +3,7 @@
 import pytest
 
 from router_service.latest import MOST, SECONDS, Latest
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture
@@ -20,12 +13,13 @@ def clock() -> Clock:
 
 def test_what_comes_again_within_its_time_is_not_new(clock):
     latest = Latest(clock)
-    for second in range(0, int(3 * SECONDS), 7):
-        clock.now = 1000.0 + second
-        what = b"report %d" % second
-        assert latest.is_new(what)
-        clock.now += SECONDS - 1
-        assert not latest.is_new(what)
+    step = SECONDS / 8
+    for number in range(30):
+        assert latest.is_new(b"report %d" % number)
+        if number >= 7:
+            # Seven steps old.
+            assert not latest.is_new(b"report %d" % (number - 7))
+        clock.now += step
 
 
 def test_of_many_at_once_at_least_the_latest_so_many_are_remembered(clock):
