@@ -1,4 +1,4 @@
-"""What an application is told of its client and request, and what when it answers wrongly; what clients are whom nobody serves."""
+"""What an application is told of its client and request, and when it answers wrongly; what clients are whom nobody serves."""
 
 import asyncio
 import json
