@@ -5,7 +5,7 @@ BIN := .venv/bin
 STUBS := --python_out=. --mypy_out=. --grpc_python_out=. --mypy_grpc_out=.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: help run test check faults bad-input fuzz containers savings keys train bench peers load soak audit sbom audit-tools protos release-contract lock setup dev aider
+.PHONY: help run test check faults bad-input fuzz containers doctor savings keys train scale bench peers load soak audit sbom audit-tools dist protos stubs release-contract docs lock setup dev aider
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,13 @@ faults: dev aider ## Inject every fault, and print what clients see of it and wh
 	$(BIN)/python -m tests.faults $(ARGS)
 
 containers: dev aider ## Build the images, start them with Docker Compose and run an Aider edit through them.
-	$(BIN)/python -m pytest -m containers -s
+	$(BIN)/python -m pytest -m "containers and not scale" -s
+
+scale: dev ## Scale, roll and kill routers and edges in containers under load (ten minutes; RATE=10 requests a second), and say what clients saw.
+	RATE="$(RATE)" $(BIN)/python -m pytest tests/containers/test_scale.py -s
+
+doctor: setup ## Look at all that the system needs, and say what is not well and what to do; ARGS="--json". The whole command: .venv/bin/amr --help
+	@$(BIN)/python -m console doctor $(ARGS)
 
 savings: setup ## Say what routing saved and how replies fared; ARGS="--since 7d --tenant NAME --json" and more.
 	@$(BIN)/python -m console savings $(ARGS)
@@ -74,16 +80,29 @@ fuzz: dev ## Feed the parsers what nobody would write, for so long each; SECONDS
 protos: dev ## Generate the stubs from protos/.
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I. $(STUBS) protos/router/v1/router.proto
 
+dist: audit-tools ## Build wheels, sdists, the contract's archive, lists of packages and, where a Docker engine is, the images, byte for byte the same of the same tools and base images, into dist/; ARGS=--without-images.
+	@$(BIN)/python -m scripts.release $(ARGS)
+
+stubs: dev ## Generate TypeScript stubs from protos/ into examples/typescript/gen, with the plugin that its lock names.
+	cd examples/typescript && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	$(BIN)/buf generate --template examples/typescript/buf.gen.yaml
+
 release-contract: dev ## Take today's contract as the one that later changes must not break.
 	$(BIN)/buf build --exclude-source-info -o protos/released.binpb
 
+docs: dev ## Bring what pages have of the code up to date, and build them into dist/site; broken links are errors.
+	@$(BIN)/python -m scripts.architecture
+	@$(BIN)/python -m scripts.reference
+	@NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict --quiet
+
 lock: dev ## Write requirements/*.txt and the gateway's lock anew.
 	$(LOCK) --group dev -o requirements/dev.txt
-	for group in run router_service edge_gateway demo bench audit; do \
+	for group in run router_service edge_gateway demo client build bench audit; do \
 	  $(LOCK) --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; done
 	for group in aider peer_litellm peer_switchyard peer_tensorzero; do \
 	  $(LOCK) --group $$group -o requirements/$$group.txt || exit 1; done
 	cd examples/node && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
+	cd examples/typescript && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 	cd tests/clients/node && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 	cd portkey && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 

@@ -19,7 +19,7 @@ from bench.load.machine import cpu_seconds
 from protos.router.v1 import router_pb2 as pb
 from protos.router.v1 import router_pb2_grpc
 from tests.fakes import not_diamond as fake
-from tests.processes import Process, free_port, log_events, start_router
+from tests.processes import SHIPPED_ROUTER, Process, free_port, log_events, start_router
 
 RESULT = Path(__file__).parent / "results" / "router_latency.json"
 CONCURRENCIES = (1, 16, 64)
@@ -90,6 +90,7 @@ async def run() -> list[dict]:
         NOTDIAMOND_BASE_URL=hosted.url,
         ROUTER_NOT_DIAMOND_RATE="100000",
         ROUTER_LEDGER_URL="memory:",
+        **SHIPPED_ROUTER,
     )
     rows = []
     try:

@@ -1,1 +1,1 @@
-"""The command line: what routing saved, the training of a custom Not Diamond router, and clients' keys."""
+"""The command line, `aider-model-router` or `amr`: it starts the system, looks after it, and asks it why."""

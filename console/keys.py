@@ -16,6 +16,7 @@ from rich.table import Table
 from tomlkit.exceptions import TOMLKitError
 
 from console.configuration import ConfigurationProblem, replace_file
+from console.home import LIST_KEYS, MAKE_KEY
 from edge_gateway.access.entries import NAME, PREFIX, UNFIT_NAME, Entry, InvalidKeys, digest, parse
 from edge_gateway.access.keys import read
 
@@ -63,7 +64,7 @@ def revoke(file: Path, name: str) -> bool:
     text = _text(file)
     entry = _entries(text, file).get(name)
     if entry is None:
-        raise KeysProblem(f"{file} has no key named {name}; `make keys ARGS=list` shows what there is.")
+        raise KeysProblem(f"{file} has no key named {name}; {LIST_KEYS} shows what there is.")
     if not entry.revoked:
         _write(file, text, name, {"revoked": True})
     return not entry.revoked
@@ -140,9 +141,7 @@ def _text(file: Path) -> str:
     try:
         return read(file)
     except InvalidKeys as error:
-        raise KeysProblem(
-            f'{error}. `make keys ARGS="make NAME"` makes one; --file or {SETTING} names another.'
-        ) from None
+        raise KeysProblem(f"{error}. {MAKE_KEY} makes one; --file or {SETTING} names another.") from None
 
 
 def _entries(text: str, file: Path) -> Mapping[str, Entry]:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from rich import box
 from rich.table import Table
 
-from console.router import Row, Savings
+from router_client import Savings, SavingsRow
 
 REPLIES = ("decisions", "turns", "applied\nat once", "rescued", "failed", "escalated")
 COSTS = ("cost", "per\napplied", "strongest\nalone", "cheapest\nalone")
@@ -43,7 +43,7 @@ def in_words(savings: Savings) -> str:
     return "\n".join([_spent(total), *_fared(savings), *_comparison(total)])
 
 
-def _spent(total: Row) -> str:
+def _spent(total: SavingsRow) -> str:
     told = f"{_count(total.decisions, 'decision')}, {_count(total.replies, 'reply', 'replies')}"
     if not total.reported:
         return f"{told}; no tokens are known, so nothing can be said of costs."
@@ -80,7 +80,7 @@ def _fared(savings: Savings) -> list[str]:
     return lines
 
 
-def _comparison(total: Row) -> list[str]:
+def _comparison(total: SavingsRow) -> list[str]:
     """What the same tokens would have cost elsewhere; nothing is claimed on the strength of a part of the replies."""
     if not total.reported:
         return []
@@ -114,7 +114,7 @@ def _against(cost: float, other: float) -> str:
     return f"saved {dollars(difference)}{share}" if difference > 0 else f"cost {dollars(-difference)} more{share}"
 
 
-def _table(title: str, columns: Sequence[str], savings: Savings, figures: Callable[[Row], list[str]]) -> Table:
+def _table(title: str, columns: Sequence[str], savings: Savings, figures: Callable[[SavingsRow], list[str]]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("purpose", no_wrap=True)
     table.add_column("model", overflow="fold")
@@ -127,12 +127,12 @@ def _table(title: str, columns: Sequence[str], savings: Savings, figures: Callab
     return table
 
 
-def _counts(row: Row) -> list[str]:
+def _counts(row: SavingsRow) -> list[str]:
     counts = (row.decisions, row.turns, row.applied_first_time, row.rescued, row.failed, row.escalated)
     return [f"{count:,}" for count in counts]
 
 
-def _costs(row: Row) -> list[str]:
+def _costs(row: SavingsRow) -> list[str]:
     if not row.reported:
         return ["-"] * len(COSTS)
     return [*map(dollars, (row.cost_usd, row.cost_per_applied_usd, row.strongest_cost_usd, row.cheapest_cost_usd))]

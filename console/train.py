@@ -18,6 +18,7 @@ from console.configuration import (
     with_checked_preference,
     write_preference,
 )
+from console.terminal import progress
 from router_service import settings
 from router_service.errors import InvalidConfiguration
 from router_service.records import Query
@@ -166,7 +167,9 @@ def _wait(submission: Submission, preference: str, dataset: Dataset, seconds: fl
     if not seconds:
         return
     typer.echo("Training takes 5 to 15 minutes. Waiting until Not Diamond takes the preference_id ...")
-    if submission.wait(preference, dataset, seconds, time.monotonic, time.sleep):
+    with progress("Waiting for Not Diamond"):
+        taken = submission.wait(preference, dataset, seconds, time.monotonic, time.sleep)
+    if taken:
         typer.echo("It does. While the training goes on its answers may be its default choice.")
     else:
         typer.echo("Not yet; a request with it will say. Until then the router decides by its local policy.")

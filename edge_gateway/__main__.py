@@ -2,8 +2,9 @@
 
 import sys
 
-from edge_gateway import app, memory, server, settings, telemetry
-from edge_gateway.connections import Bounds
+from edge_gateway import app, memory, settings, telemetry
+from edge_gateway.server.connections import Bounds
+from edge_gateway.server.run import run
 from edge_gateway.settings import InvalidSetting
 
 
@@ -24,7 +25,7 @@ def main() -> int:
         configured.max_connections_per_address,
     )
     memory.settle()
-    server.run(application, application.shedding.refuses, configured.listen, bounds, configured.drain)
+    run(application, application.shedding.refuses, configured.listen, bounds, configured.drain)
     return 0
 
 

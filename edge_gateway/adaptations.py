@@ -120,25 +120,41 @@ class Adaptations:
         )
 
 
-def adapted_body(raw: bytes, adaptations: Sequence[Adaptation], stable: int) -> tuple[bytes, list[dict[str, Any]]]:
-    """The body that all targets of a dispatch share, and for each what it is sent beside or instead of it.
+class Changes(msgspec.Struct, frozen=True):
+    """What of a body all targets of a dispatch get otherwise: fields `drops` that it does not hold, rules for its messages."""
 
-    A field that some of them are not sent is taken out of the body, and given again to the others. Where no rule applies
-    the bytes are those that came. `stable`: as in Asked.
-    """
-    drops = frozenset[str]().union(*(one.drops for one in adaptations))
-    edits = adaptations[0].edits
-    if not drops and not edits:
-        return raw, [dict(one.adds) for one in adaptations]
-    members = prompt_messages.members(raw)
-    values = prompt_messages.values(members, {name for one in adaptations for name in drops - one.drops})
-    params = [{**{name: values[name] for name in sorted(drops - one.drops)}, **one.adds} for one in adaptations]
-    kept = {name: value for name, value in members.items() if name not in drops}
-    if edits:
-        messages = prompt_messages.split(members["messages"])
-        if ADD_MARKERS in edits:
-            messages = prompt_messages.marked(messages, stable)
-        if MERGE_USER in edits:
-            messages = prompt_messages.merged(messages)
-        kept["messages"] = prompt_messages.joined(messages)
-    return prompt_messages.body(kept), params
+    drops: frozenset[str] = frozenset()
+    edits: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, adaptations: Sequence[Adaptation]) -> Changes:
+        """Those for models that need these; what some of them are not sent is taken out, and given again to the others."""
+        drops = frozenset[str]().union(*(one.drops for one in adaptations))
+        return cls(drops, adaptations[0].edits)
+
+    def members(self, raw: bytes) -> Mapping[str, msgspec.Raw]:
+        """The body's members, as far as anything changes in it."""
+        return prompt_messages.members(raw) if self.drops or self.edits else {}
+
+    def taken(self, members: Mapping[str, msgspec.Raw]) -> tuple[bytes, ...]:
+        """What the client wrote in the fields that are taken out."""
+        return tuple(bytes(members.get(name, b"")) for name in sorted(self.drops))
+
+    def given(self, members: Mapping[str, msgspec.Raw], adaptations: Sequence[Adaptation]) -> list[dict[str, Any]]:
+        """What each of the models is sent beside the body or instead of it."""
+        values = prompt_messages.values(members, {name for one in adaptations for name in self.drops - one.drops})
+        return [{**{name: values[name] for name in sorted(self.drops - one.drops)}, **one.adds} for one in adaptations]
+
+    def body(self, raw: bytes, members: Mapping[str, msgspec.Raw], stable: int) -> bytes:
+        """The body that they share, which is the client's own where nothing changes; `stable`: as in Asked."""
+        if not members:
+            return raw
+        kept = {name: value for name, value in members.items() if name not in self.drops}
+        if self.edits:
+            messages = prompt_messages.split(members["messages"])
+            if ADD_MARKERS in self.edits:
+                messages = prompt_messages.marked(messages, stable)
+            if MERGE_USER in self.edits:
+                messages = prompt_messages.merged(messages)
+            kept["messages"] = prompt_messages.joined(messages)
+        return prompt_messages.body(kept)

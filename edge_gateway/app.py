@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Mapping
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from edge_gateway import openapi, telemetry
+from edge_gateway import openapi, parts, telemetry
 from edge_gateway import settings as settings_module
 from edge_gateway.access.admission import Admission
-from edge_gateway.access.entries import InvalidKeys
 from edge_gateway.access.keys import Keys
 from edge_gateway.access.limiter import open_limiter
 from edge_gateway.access.reconciliation import Reconciler
 from edge_gateway.adaptations import Adaptations
-from edge_gateway.cache import Answers, MemoryStore, Store
+from edge_gateway.cache import Answers
 from edge_gateway.circuits import Circuits
 from edge_gateway.clients import Clients
 from edge_gateway.completion import Completion
@@ -33,22 +33,22 @@ from edge_gateway.dispatch import Dispatcher, TimeLimits
 from edge_gateway.endpoints import find_serving, surface
 from edge_gateway.errors import NOT_FOUND, SERVER_ERROR, GatewayError, internal, scrub
 from edge_gateway.feedback import Feedback
-from edge_gateway.forms import error_body
+from edge_gateway.forms import CHAT, error_body
 from edge_gateway.outcomes import Outcomes
-from edge_gateway.overload import Shedding, Valve
-from edge_gateway.portkey import Portkey
-from edge_gateway.portkey_config import Emitter, Features, Hosted, OpenSource, unheeded
+from edge_gateway.portkey.client import Portkey
+from edge_gateway.portkey.config import Emitter
 from edge_gateway.providers import Providers, reachable
-from edge_gateway.router_client import RouterClient
-from edge_gateway.router_credentials import RouterCredentials
+from edge_gateway.router_client.client import RouterClient
+from edge_gateway.router_client.credentials import RouterCredentials, together
 from edge_gateway.routing import Routing
-from edge_gateway.settings import Config, InvalidSetting, Settings
+from edge_gateway.server.overload import Shedding, Valve
+from edge_gateway.settings import Config, Settings
 
 if TYPE_CHECKING:
-    from edge_gateway.circuit_news import CircuitNews
+    from edge_gateway.metrics import Metrics
 
-# What is told of keys, limits, kept answers and certificates that nobody has to look at.
-GOOD_NEWS = frozenset({"keys_loaded", "spending_known", "limits_with_redis", "cache_with_redis", "certificate_loaded"})
+# FastAPI would trace and measure by itself where the same variables ask for it, bodies included; what is told is told here.
+UNTOLD: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
 class _House:
@@ -71,12 +71,14 @@ class _House:
         )
         gateway_token = settings.gateway_token.get_secret_value() if settings.gateway_token else ""
         self._portkey = Portkey(settings.portkey_base_url, key, settings.idle_timeout, gateway_token)
-        self._answers = Answers(_answer_store(settings, redis), settings.cache_seconds, settings.cache_answer_bytes)
+        self._answers = Answers(
+            parts.make_answer_store(settings, redis), settings.cache_seconds, settings.cache_answer_bytes
+        )
         feedback = Feedback(settings.feedback_base_url, key) if settings.feedback_base_url else None
         self._outcomes = Outcomes(router, self._answers, feedback)
-        self._limiter = open_limiter(redis, _tell) if keys else None
+        self._limiter = open_limiter(redis, parts.tell, settings.redis_timeout) if keys else None
         admission = Admission(self._limiter, settings.limit_wait) if self._limiter else None
-        self._reconciler = Reconciler(router.spending, self._limiter, _tell) if self._limiter else None
+        self._reconciler = Reconciler(router.spending, self._limiter, parts.tell) if self._limiter else None
         self.clients = Clients(keys, admission, lambda: router.offer)
         self.routing = Routing(
             router,
@@ -87,8 +89,8 @@ class _House:
             emitter.translates,
             time.monotonic,
         )
-        circuits = Circuits(time.monotonic, settings.circuit_failures, settings.retry_share)
-        self._news = _circuit_news(redis, circuits)
+        self._circuits = circuits = Circuits(time.monotonic, settings.circuit_failures, settings.retry_share)
+        self._news = parts.make_circuit_news(redis, circuits)
         rules = Adaptations(config.adaptations)
         self.dispatcher = Dispatcher(self._portkey, providers, rules, emitter, circuits, limits)
         self.completion = Completion(
@@ -108,6 +110,20 @@ class _House:
             self._reconciler.start()
         if self._news is not None:
             self._news.start()
+
+    async def be_watched(self, metrics: Metrics, shedding: Shedding, models: Callable[[], Container[str]]) -> None:
+        """Have what goes on here counted, until cancelled; `models`: those that may be named."""
+        from edge_gateway.metrics import Watched  # noqa: PLC0415 - it is there already
+
+        def under_way() -> Mapping[str, int]:
+            waiting = self.dispatcher.waiting
+            return {"request": shedding.under_way, "upstream": waiting, "report": self._outcomes.under_way}
+
+        circuits, retries = self._circuits, self.dispatcher.retries
+        watched = Watched(
+            under_way, lambda: shedding.refused, lambda: dict(retries), lambda: circuits.budget, circuits.states
+        )
+        await metrics.watch(watched, models)
 
     def cut(self) -> None:
         """End every answer that is still under way, each with a word that says so."""
@@ -130,7 +146,9 @@ class Edge(FastAPI):
 
     def __init__(self, shedding: Shedding, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> None:
         """`shedding`: by which the connections refuse, and what is served is counted."""
-        super().__init__(title="edge_gateway", lifespan=lifespan, openapi_url=None, redirect_slashes=False)
+        super().__init__(
+            title="edge_gateway", lifespan=lifespan, openapi_url=None, redirect_slashes=False, telemetry=UNTOLD
+        )
         self.shedding = shedding
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -164,15 +182,26 @@ def create(settings: Settings, config: Config) -> Edge:
     shipped = settings_module.load_config("").providers
     credentials = RouterCredentials(settings)
     providers = reachable(config.providers, shipped, settings_module.environment(), hosted=settings.hosted)
-    keys = _keys(settings)
-    emitter = _emitter(settings, config)
+    keys = parts.read_keys(settings)
+    emitter = parts.make_emitter(settings, config)
     valve = Valve(settings.max_lag)
+    tracer = parts.make_tracer(settings)
+    open_page = parts.make_page(settings, credentials, keys)
+    shedding = Shedding(valve, settings.max_requests, lambda: app.state.dispatcher.waiting)
+    metrics = parts.make_metrics(settings)
+    ordered = frozenset(itertools.chain.from_iterable(config.default_order.values()))
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         token = settings.router_token.get_secret_value() if settings.router_token else ""
         router = RouterClient(
-            settings.router, settings.router_deadline, credentials.current, token, lambda: valve.wide_open
+            settings.router,
+            settings.router_deadline,
+            credentials.current,
+            token,
+            lambda: valve.wide_open,
+            settings.router_hedge,
+            settings.router_ping,
         )
         house = _House(settings, emitter, config, providers, router, keys)
         app.state.router = router
@@ -181,19 +210,33 @@ def create(settings: Settings, config: Config) -> Edge:
         app.state.completion = house.completion
         app.state.dispatcher = house.dispatcher
         app.state.cut = house.cut
+        page = open_page(lambda: house.routing.speakers(CHAT)) if open_page else None
+        renew = together(router.renew, *([page.renew] if page else ()))
+
         beside = [
             asyncio.create_task(work)
-            for work in (router.keep_refreshing(), credentials.follow(router.renew, _tell), valve.watch())
+            for work in (router.keep_refreshing(), credentials.follow(renew, parts.tell), valve.watch())
         ]
+        if metrics is not None:
+            beside.append(
+                asyncio.create_task(house.be_watched(metrics, shedding, lambda: router.offer.models or ordered))
+            )
         house.start()
+        if page:
+            page.start()
+            telemetry.event("page_listening", address=settings.page_listen)
         telemetry.event("listening", address=settings.listen, router=settings.router, providers=sorted(providers))
         yield
         for task in beside:
             task.cancel()
+        if page:
+            await page.close()
         await house.close()
         await router.close()
+        await tracer.close()
 
-    app = Edge(Shedding(valve, settings.max_requests, lambda: app.state.dispatcher.waiting), lifespan)
+    app = Edge(shedding, lifespan)
+    app.state.tracer = tracer
     app.state.providers = providers
     app.state.started = time.time()
     app.state.max_body_bytes = settings.max_body_bytes
@@ -225,43 +268,3 @@ async def _bug(request: Request, error: Exception) -> Response:
     """A fault of ours: said as such, in a form that clients can read; the traceback goes to the log alone."""
     answer = internal()
     return Response(error_body(request.scope["path"], answer), answer.status, media_type="application/json")
-
-
-def _keys(settings: Settings) -> Keys | None:
-    if not settings.api_keys_file:
-        return None
-    try:
-        return Keys(Path(settings.api_keys_file), _tell)
-    except InvalidKeys as error:
-        raise InvalidSetting(f'EDGE_API_KEYS_FILE: {error} (`make keys ARGS="make NAME"` writes such a file)') from None
-
-
-def _emitter(settings: Settings, config: Config) -> Emitter:
-    cache = config.portkey.cache.model_dump(exclude_none=True) if config.portkey.cache and settings.hosted else {}
-    features = Features(cache, config.portkey.input_guardrails, config.portkey.output_guardrails)
-    for name, guardrails in (("input", features.input_guardrails), ("output", features.output_guardrails)):
-        if not settings.hosted and (problem := unheeded(guardrails)):
-            raise InvalidSetting(f"EDGE_CONFIG: portkey.{name}_guardrails: {problem}.")
-    return Hosted(features) if settings.hosted else OpenSource(features)
-
-
-def _answer_store(settings: Settings, redis: str) -> Store:
-    if not redis:
-        return MemoryStore(settings.cache_bytes)
-    # The client takes a fifth of a second to import, so only an edge that has a Redis pays for it.
-    from edge_gateway.cache.redis import RedisStore  # noqa: PLC0415
-
-    return RedisStore(redis, time.monotonic, _tell)
-
-
-def _circuit_news(redis: str, circuits: Circuits) -> CircuitNews | None:
-    if not redis:
-        return None
-    from edge_gateway.circuit_news import CircuitNews  # noqa: PLC0415
-
-    return CircuitNews(redis, circuits)
-
-
-def _tell(name: str, fields: Mapping[str, object]) -> None:
-    tell = telemetry.event if name in GOOD_NEWS else telemetry.problem
-    tell(name, **fields)

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from edge_gateway.tracing.span import NOT_TRACED, Span
+
 LONGEST_VALUE = 300
 
 
@@ -45,6 +47,10 @@ class Call:
     """One request as it came, the response headers that grow with what is known of it, and whether the log has it.
 
     `peer`: the address it came from. `key_name`: whose key came along; `form`: the form of API; `profile`: the one asked for.
+    `status` and `code`: what the client is told of it; `stream_end`: how a stream has ended. `read_at` and `dispatched_at`:
+    when it was read and left for a model, 0 if it was not; `waited`, `router` and `upstream`: seconds that it waited for its
+    key's other requests, for the router and for a model to answer or to begin to, None where nobody was asked.
+    `span`: its own in a trace.
     """
 
     body: bytes
@@ -58,13 +64,32 @@ class Call:
     form: str = ""
     profile: str = ""
     told: bool = False
+    streamed: bool = False
+    status: int = 200
+    code: str = ""
+    stream_end: str = ""
+    read_at: float = 0.0
+    dispatched_at: float = 0.0
+    waited: float = 0.0
+    router: float | None = None
+    upstream: float | None = None
+    span: Span = NOT_TRACED
 
     def __post_init__(self) -> None:
         self.headers["x-request-id"] = f"req_{secrets.token_hex(16)}"
 
+    @property
+    def model_class(self) -> str:
+        """What kind of model was asked for: none, as far as it is known, a profile, or a model by its name."""
+        return "none" if not self.requested_model else "named" if "/" in self.requested_model else "profile"
+
     def elapsed(self) -> float:
         """Seconds since the request came."""
         return time.monotonic() - self.started
+
+    def added(self) -> float:
+        """Seconds from its last byte until it left for a model, but for what its key's limits made it wait."""
+        return max(0.0, self.dispatched_at - self.read_at - self.waited)
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -92,6 +92,18 @@ class Circuits:
             circuit = self._circuits.setdefault(model, _Circuit())
             circuit.until = max(circuit.until, self._now() + min(seconds, MOST_PATIENCE))
 
+    @property
+    def budget(self) -> float:
+        """Second attempts that may be made now."""
+        return self._budget
+
+    def states(self) -> dict[str, int]:
+        """Each model that has failed lately: 0 it is tried, 1 one request may look whether it is well, 2 it is left alone."""
+        now = self._now()
+        # Whoever asks may be in another thread.
+        known = dict(self._circuits).items()
+        return {model: 0 if not circuit.until else 1 if now >= circuit.until else 2 for model, circuit in known}
+
     def request(self) -> int:
         """A request comes: how many further models it may be sent to, should the first fail."""
         self._budget = min(AT_ONCE, self._budget + self._share)

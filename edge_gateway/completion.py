@@ -25,8 +25,9 @@ from edge_gateway.event_stream import Usage
 from edge_gateway.forms import CHAT, Form
 from edge_gateway.outcomes import Outcomes, Settle
 from edge_gateway.parsing import aside, parsed
-from edge_gateway.portkey_headers import portkey_said, versions_of
+from edge_gateway.portkey.headers import portkey_said, versions_of
 from edge_gateway.routing import Routing
+from edge_gateway.tracing import spans
 
 # How often the client's SDK has sent the request before.
 RETRY_COUNT = "x-stainless-retry-count"
@@ -89,7 +90,7 @@ class Completion:
         A GatewayError is for the client, with `call.headers` as far as they are known.
         """
         request = await parsed(form, call.body)
-        call.requested_model = request.model
+        call.requested_model, call.streamed = request.model, request.stream
         self._clients.check(key, request.model)
         caller = conversations.caller(call.request_headers, call.peer)
         wish = wish_of(call.request_headers)
@@ -147,13 +148,17 @@ class Completion:
             self._conversations.heard(exchange, served, said, said=kept.anything)
             self._conversations.ended(exchange, served, "completed", said, said=kept.anything)
         self._outcomes.answered_again(call, served)
+        if call.span.traced:
+            spans.request_answered_again(call)
         return Reply(kept.media_type, call.headers, body=kept.body)
 
     async def _answer(self, call: Call, asked: _Asked) -> Reply:
         """Have a model chosen, and deliver what it answers."""
         asker = self._clients.asker(asked.key, call.request_headers)
         question = self._routing.question(asked.form, asked.request, asked.understanding, asked.recognised, asker)
+        asked_at = time.monotonic()
         settle = await self._clients.admit(asked.key, asked.request, len(call.body), self._routing.candidates)
+        call.waited = time.monotonic() - asked_at
         try:
             decision = await self._decide(call, asked, question)
         except BaseException:
@@ -164,6 +169,7 @@ class Completion:
             return await self._deliver(call, asked, delivery)
         except asyncio.CancelledError:
             # The client left before the first byte, so nothing relayed tells of it.
+            call.status = errors.CLIENT_CLOSED
             delivery.left()
             raise
         except NotServed as failed:
@@ -171,11 +177,13 @@ class Completion:
             if failed.served:
                 call.headers["x-served-model"] = header_value(failed.served)
             # A request that no provider would take, or that none was asked, says nothing against this one.
+            call.status, call.code = failed.error.status, failed.error.code
             blameless = not failed.served or failed.error.status in _FINAL
             delivery.tell("refused" if blameless else "provider_failed", Usage())
             error = failed.error
-        except Exception:
+        except Exception as fault:
             # No plan can be made for the request, or the fault is ours: what was let in is given back all the same.
+            call.status = fault.status if isinstance(fault, errors.GatewayError) else errors.SERVER_ERROR
             delivery.tell("refused", Usage())
             raise
         try:
@@ -186,12 +194,17 @@ class Completion:
 
     async def _decide(self, call: Call, asked: _Asked, question: Question) -> Decision:
         call.profile = question.profile
-        decision = await self._routing.decide(question)
+        asked_at = time.monotonic()
+        decision = await self._routing.decide(question, call.span)
+        if not decision.lease:
+            call.router = time.monotonic() - asked_at
         if asked.recognised is not None:
             verdicts = self._conversations.decided(asked.recognised, decision.id, decision.made_by_router)
             self._outcomes.fared(verdicts)
         if decision.lease:
-            self._outcomes.leased(decision, question)
+            self._outcomes.leased(call, decision, question)
+        if call.span.traced:
+            spans.request_decided(call, decision)
         call.headers |= {
             "x-router-decision-id": header_value(decision.id),
             "x-router-model": header_value(decision.ranking[0]),
@@ -220,8 +233,11 @@ class Completion:
         said = portkey_said(call, decision, cached=self._cached_by_portkey)
         deadline = call.started + self._total_seconds
         retried = RETRY_COUNT in call.request_headers
-        answer = await self._dispatcher.send(Order(form, call.body, needs, decision.ranking, said, deadline, retried))
-        delivery.served, delivery.adaptations = answer.served, answer.adaptations
+        call.dispatched_at = time.monotonic()
+        order = Order(form, call.body, needs, decision.ranking, said, deadline, retried, call.span)
+        answer = await self._dispatcher.send(order)
+        call.upstream = time.monotonic() - call.dispatched_at
+        delivery.served, delivery.adaptations, delivery.span = answer.served, answer.adaptations, answer.span
         call.headers |= {**self._told(answer), **relay.passed_headers(answer.upstream)}
         if asked.kept_under:
             why = "request" if asked.wish is Wish.FRESH else "miss"
@@ -258,4 +274,4 @@ def _abandon(answer: Answer, delivery: Delivery) -> None:
         answer.upstream.close()
         seen = answer.opening.observer.usage if answer.opening else answer.usage
         usage = seen if seen.input_tokens else Usage(delivery.input_tokens, estimated=True)
-        delivery.finished("interrupted", usage, 0, answer.said)
+        delivery.finished("interrupted", usage, 0, answer.said, "client_closed")

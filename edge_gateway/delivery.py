@@ -14,6 +14,10 @@ from edge_gateway.conversations import Conversations, Recognised
 from edge_gateway.decisions import Decision
 from edge_gateway.event_stream import Said, Usage
 from edge_gateway.outcomes import Delivered, Keep, Outcomes, Settle
+from edge_gateway.tracing import spans
+from edge_gateway.tracing.span import NOT_TRACED, Span
+
+NOTHING_SAID = Said()
 
 
 @dataclass(slots=True)
@@ -21,7 +25,7 @@ class Delivery:
     """One request with its decision.
 
     `recognised`: its place in a conversation, None for what is none. `recording`: its bytes, where they are to be kept under
-    `key`. `settle`: tells what it used to whoever limits its client.
+    `key`. `settle`: tells what it used to whoever limits its client. `span`: the models' in a trace.
     """
 
     outcomes: Outcomes
@@ -37,6 +41,7 @@ class Delivery:
     served: str = ""
     adaptations: tuple[str, ...] = ()
     ended: bool = False
+    span: Span = NOT_TRACED
 
     def passed(self, chunk: bytes) -> None:
         """These bytes are about to go out."""
@@ -53,26 +58,31 @@ class Delivery:
         """Some bytes are missing at the end, so it is not to be given again."""
         self.recording = None
 
-    def finished(self, outcome: str, usage: Usage, first_byte: float, said: Said) -> None:
+    def finished(self, outcome: str, usage: Usage, first_byte: float, said: Said, end: str = "") -> None:
         """The delivery has ended; the first word counts."""
         if self.ended:
             return
+        self.call.stream_end = end
         if self.recognised is not None:
             text = self.recognised.request.begun + said.text
             self.conversations.ended(self.recognised.exchange, self.served, outcome, text, said=said.anything)
         usage = self._used(outcome, usage, said)
         kept = self._kept(said) if outcome == "completed" else None
-        self.tell(outcome, usage, first_byte, kept)
+        self.tell(outcome, usage, first_byte, kept, said)
 
     def left(self) -> None:
         """The client left before the first byte; what a model has read by then is paid for."""
         self.tell("interrupted", Usage(self.input_tokens, estimated=True))
 
-    def tell(self, outcome: str, usage: Usage, first_byte: float = 0.0, kept: Keep | None = None) -> None:
+    def tell(
+        self, outcome: str, usage: Usage, first_byte: float = 0.0, kept: Keep | None = None, said: Said = NOTHING_SAID
+    ) -> None:
         """Tell of a delivery that has ended, well or not; the first word counts."""
         if self.ended:
             return
         self.ended = True
+        if self.call.span.traced:
+            spans.model_answered(self.span, self.call, self.decision, outcome, usage, said)
         ended = Delivered(self.decision, self.served, outcome, usage, self.adaptations)
         self.outcomes.delivered(self.call, ended, first_byte, self.settle, kept)
 

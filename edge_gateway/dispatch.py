@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,10 +17,12 @@ from edge_gateway.errors import GatewayError
 from edge_gateway.event_stream import Said, StreamObserver, Usage
 from edge_gateway.forms import Form
 from edge_gateway.opening import NotBegun, Opening, wait_for_opening
-from edge_gateway.portkey import BrokenOff, Portkey, ShuttingDown, Stalled, Upstream
-from edge_gateway.portkey_config import FAILOVER_STATUSES, Bounds, Emitter, Plan, Plans
+from edge_gateway.portkey.client import BrokenOff, Portkey, ShuttingDown, Stalled, Upstream
+from edge_gateway.portkey.config import FAILOVER_STATUSES, Bounds, Emitter, Plan, Plans
 from edge_gateway.providers import Providers
 from edge_gateway.relay import EVENT_STREAM, JSON
+from edge_gateway.tracing import spans
+from edge_gateway.tracing.span import NOT_TRACED, Span
 
 # Portkey says 246 when a guardrail objected and let the answer pass.
 OK = range(200, 300)
@@ -43,7 +46,7 @@ class Order(msgspec.Struct, frozen=True):
     """What is to be sent: the client's bytes, to the first of `ranking` that answers.
 
     `said`: the headers that tell Portkey of it. `deadline`: when it has to be over (time.monotonic()). `retried`: the client
-    tries again itself, so that nobody else should.
+    tries again itself, so that nobody else should. `span`: the request's in a trace.
     """
 
     form: Form
@@ -53,12 +56,14 @@ class Order(msgspec.Struct, frozen=True):
     said: Mapping[str, str]
     deadline: float
     retried: bool = False
+    span: Span = NOT_TRACED
 
 
 class Answer(msgspec.Struct, frozen=True):
     """What came of it: a stream that has begun, or a whole answer with what it says.
 
-    `adaptations`: the rules that were applied for the model that served.
+    `adaptations`: the rules that were applied for the model that served. `span`: the call's in a trace, which ends with the
+    answer.
     """
 
     served: str
@@ -68,6 +73,7 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes = b""
     usage: Usage = Usage()
     said: Said = Said()
+    span: Span = NOT_TRACED
 
 
 class NotServed(Exception):
@@ -108,6 +114,8 @@ class Dispatcher:
         self._limits = limits
         # Requests that wait for a model to answer, or to begin to.
         self.waiting = 0
+        # Second attempts since the start, by who made them (edge, portkey) and what came of it (served, failed).
+        self.retries: Counter[tuple[str, str]] = Counter()
 
     async def send(self, order: Order) -> Answer:
         """The answer of the first model that gives one; NotServed when none does."""
@@ -124,26 +132,54 @@ class Dispatcher:
             raise NotServed(errors.all_resting(self._circuits.wait(ranked)))
         # Further models that may be tried in all, whichever dispatch they are tried in.
         further = self._circuits.request()
+        again = 0
         while True:
             made = self._plan(order, left, further)
             try:
-                return await self._try(order, made)
+                answer = await (self._try_traced(order, made) if order.span.traced else self._try(order, made))
             except _Failure as failure:
                 tried = made.models[: failure.tried]
                 further -= len(tried)
                 left = [model for model in left if model not in tried]
                 if failure.final or not left or further < 0 or time.monotonic() >= order.deadline:
+                    self.retries["edge", "failed"] += again
                     raise NotServed(failure.error, tried[-1] if tried else "") from None
                 self._circuits.spent(1)
+                again += 1
             except ShuttingDown:
                 # Nobody's fault but ours.
                 raise NotServed(errors.server_shutdown()) from None
+            else:
+                self.retries["edge", "served"] += again
+                return answer
 
     def _plan(self, order: Order, models: Sequence[str], further: int) -> Plan:
         limits = self._limits
         seconds = limits.first_byte if order.asked.request.stream else limits.answer
         bounds = Bounds(seconds, 1 + further, attempts=int(further > 0 and len(models) == 1 and not order.retried))
         return self._plans.plan(order.form, order.raw, models, order.asked, bounds)
+
+    async def _try_traced(self, order: Order, made: Plan) -> Answer:
+        """The same as `_try`, within a span that ends with the answer, or with its failure."""
+        form, request = order.form.name, order.asked.request
+        span = spans.models_asked(order.span, form, request, made.models[0], self._portkey.address)
+        began = time.monotonic()
+        # Baggage and vendors' states are nobody's business outside.
+        told = {**order.said, "traceparent": span.context().traceparent}
+        try:
+            answer = await self._try(msgspec.structs.replace(order, said=told), made)
+        except _Failure as failure:
+            tried = made.models[: failure.tried]
+            spans.models_failed(span, failure.error.code, tried[-1] if tried else "")
+            raise
+        except BaseException:
+            # Its client has left, or the process ends.
+            span.end()
+            raise
+        first = answer.opening.first_byte - began if answer.opening else None
+        ranked = order.ranking.index(answer.served) if answer.served in order.ranking else 0
+        spans.model_answers(span, answer.served, ranked, first)
+        return msgspec.structs.replace(answer, span=span)
 
     async def _try(self, order: Order, made: Plan) -> Answer:
         """One config's answer; _Failure when it brings none."""
@@ -230,6 +266,7 @@ class Dispatcher:
             self._circuits.failed(model)
         again = upstream.header(TRIED_AGAIN) not in ("", "0")
         self._circuits.spent(position + again)
+        self.retries["portkey", "served" if upstream.status in OK else "failed"] += position + again
 
     def _patience(self, order: Order, made: Plan) -> float:
         """Seconds that all targets of a config may take together, and one for the way."""

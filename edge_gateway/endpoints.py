@@ -12,7 +12,7 @@ from edge_gateway.clients import Clients
 from edge_gateway.errors import unknown_model
 from edge_gateway.forms import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES
 from edge_gateway.listing import listing
-from edge_gateway.router_client import RouterClient
+from edge_gateway.router_client.client import RouterClient
 from edge_gateway.routing import Routing
 from edge_gateway.serving import Serving, ServingAfterQuery
 

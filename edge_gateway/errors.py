@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 400, 401, 403, 404
 REQUEST_TIMEOUT, TOO_MANY, HEADER_TOO_LARGE = 408, 429, 431
 SERVER_ERROR, UNAVAILABLE, GATEWAY_TIMEOUT = 500, 503, 504
+# The client left before it was answered; nobody sees this status but the log.
+CLIENT_CLOSED = 499
 MESSAGE_LIMIT = 1000
 # The code of an error that no model has been asked for.
 UNREACHABLE = "upstream_unavailable"

@@ -16,6 +16,8 @@ import msgspec
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 # A reply longer than this is not kept any further; it is relayed all the same.
 MAX_CHARACTERS = 4 * 1024 * 1024
+# Answers of which it is remembered why they ended: some providers say so again with each piece.
+MOST_REASONS = 32
 _BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LINE = re.compile(rb"\r\n|\n|\r")
 
@@ -38,10 +40,11 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Said(NamedTuple):
-    """What a reply said: its text, and whether it held anything at all, such as the call of a tool."""
+    """What a reply said: its text, whether it held anything at all, such as the call of a tool, and why it ended, if known."""
 
     text: str = ""
     anything: bool = False
+    reasons: tuple[str, ...] = ()
 
 
 class Piece(NamedTuple):
@@ -86,6 +89,7 @@ class StreamObserver:
         self._pieces: list[str] = []
         self._characters = 0
         self._anything = False
+        self._reasons: tuple[str, ...] = ()
         self._held: list[bytes] = []
         self._size = 0
 
@@ -107,7 +111,7 @@ class StreamObserver:
     @property
     def said(self) -> Said:
         """What the reply has said so far."""
-        return Said("".join(self._pieces), self._anything)
+        return Said("".join(self._pieces), self._anything, self._reasons)
 
     def feed(self, chunk: bytes) -> bytes:
         """Take bytes as they came; give back those to relay now. EventTooLarge when no event ends."""
@@ -171,6 +175,8 @@ class StreamObserver:
         self.finished = self.finished or piece.last or self._open <= 0 or (piece.closing and some_ended)
         self.cut_short = self.over and not self.complete
         self._anything = self._anything or piece.said.anything
+        if piece.said.reasons and len(self._reasons) < MOST_REASONS:
+            self._reasons += piece.said.reasons
         if piece.said.text and self._characters < MAX_CHARACTERS:
             self._pieces.append(piece.said.text)
             self._characters += len(piece.said.text)

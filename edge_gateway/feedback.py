@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_gateway import telemetry
-from edge_gateway.portkey import portkey_headers
+from edge_gateway.portkey.client import portkey_headers
 
 if TYPE_CHECKING:
     import aiohttp

@@ -17,8 +17,8 @@ from edge_gateway.errors import GatewayError, invalid_request
 MOST_VALUES = 200_000
 # A member has two strings at most, and a string two quotes.
 _MOST_QUOTES = 4 * MOST_VALUES
-_STRUCTURE = bytes.maketrans(b"{}[]", b"()()")
-_OTHERS = bytes(set(range(256)) - set(b"{}[],"))
+# Bytes that are looked at in one go, which nothing can interrupt; over all of 16 MB a look takes tens of milliseconds.
+_PIECE = 1 << 20
 # What stands before the value of an object's member, and after the last one.
 _BEFORE_VALUE = re.compile(rb"""\s*+[{,]\s*+"[^"\\]*+(?:\\.[^"\\]*+)*+"\s*+:\s*+""")
 _END = re.compile(rb"\s*+}")
@@ -29,8 +29,7 @@ def check(raw: bytes) -> None:
     # A value takes two bytes at least, and only what separates values can stand for more of them.
     if len(raw) <= 2 * MOST_VALUES or raw.count(b",") + raw.count(b"{") + raw.count(b"[") < MOST_VALUES:
         return
-    structure = _structure(raw)
-    if structure is None or structure.count(b",") + structure.count(b"(") >= MOST_VALUES:
+    if _holds_many(raw):
         raise too_complex(f"more than {MOST_VALUES} values")
 
 
@@ -61,13 +60,25 @@ def _twice() -> GatewayError:
     return invalid_request(text, code="duplicate_field")
 
 
-def _structure(raw: bytes) -> bytes | None:
-    """The brackets, made round, and the commas of a text, those in strings left out; None where it has too many strings.
+def _holds_many(raw: bytes) -> bool:
+    """Whether a text has too many strings, or too many values by what stands outside of strings.
 
-    Of a text that is no JSON it holds at least as many as a parser would come by.
+    Of a text that is no JSON it finds at least as many as a parser would come by.
     """
-    bare = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if bare.count(b'"') > _MOST_QUOTES:
-        return None
-    # Every other piece between two quotes is a string.
-    return b"".join(bare.split(b'"')[::2]).translate(_STRUCTURE, _OTHERS)
+    values = quotes = 0
+    # Half of an escape that goes on in the next piece.
+    left = b""
+    for place in range(0, len(raw), _PIECE):
+        bare = (left + raw[place : place + _PIECE]).replace(b"\\\\", b"")
+        left = bare[-1:] if bare.endswith(b"\\") else b""
+        bare = bare.replace(b'\\"', b"")
+        within = quotes % 2
+        quotes += bare.count(b'"')
+        if quotes > _MOST_QUOTES:
+            return True
+        # Every other part between two quotes is a string.
+        structure = b"".join(bare.split(b'"')[within::2])
+        values += structure.count(b",") + structure.count(b"{") + structure.count(b"[")
+        if values >= MOST_VALUES:
+            return True
+    return False

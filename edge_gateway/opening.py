@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from edge_gateway.event_stream import EventTooLarge, StreamObserver
-from edge_gateway.portkey import BrokenOff, Stalled, Upstream
+from edge_gateway.portkey.client import BrokenOff, Stalled, Upstream
 
 # Whoever sends so much without a word of an answer is let through.
 MOST_HELD = 256 * 1024

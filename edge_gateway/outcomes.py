@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import TypeAlias
 
 import msgspec
@@ -18,7 +18,8 @@ from edge_gateway.conversations import Verdict
 from edge_gateway.decisions import Decision, Question
 from edge_gateway.event_stream import Usage
 from edge_gateway.feedback import Feedback
-from edge_gateway.router_client import ABSENT, RouterClient, RouterUnavailable
+from edge_gateway.router_client.client import ABSENT, RouterClient, RouterUnavailable
+from edge_gateway.tracing import spans
 
 # Reports under way at once; beyond it the router is too slow, or gone too long, to be told everything.
 MOST_UNDER_WAY = 1000
@@ -27,6 +28,7 @@ PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 12.0)
 LONGEST_NAME = 100
 # What the router says of a decision that it does not know, and how ids of those made here begin.
 UNKNOWN, LEASED = "NOT_FOUND", "lease_"
+NOT_IN_A_TRACE: Mapping[str, str] = {}
 
 # Takes what a request used and what it cost, US dollars, None where the router could not say; called once.
 Settle: TypeAlias = Callable[[Usage, str, float | None], Coroutine[None, None, None]]
@@ -78,12 +80,22 @@ class Outcomes:
             purpose=call.headers["x-router-purpose"],
             previous_outcome=call.headers["x-router-previous-outcome"],
             outcome=ended.outcome,
+            status=call.status,
+            code=call.code,
+            stream=call.streamed,
+            stream_end=call.stream_end,
+            model_class=call.model_class,
             adaptations=list(ended.adaptations),
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             tokens_estimated=usage.estimated,
             first_byte_ms=None if until_first is None else round(until_first * 1000),
+            router_ms=_milliseconds(call.router),
+            added_ms=_milliseconds(call.added()) if call.dispatched_at else None,
+            upstream_ms=_milliseconds(call.upstream),
+            model_ms=_milliseconds(latency - (call.dispatched_at - call.started)) if call.dispatched_at else None,
             ms=round(latency * 1000),
+            **_traced(call),
         )
         if kept is not None:
             self._start("cache", decision.id, self._answers.keep(*kept, decision.id))
@@ -110,15 +122,20 @@ class Outcomes:
             requested=header_value(call.requested_model)[:LONGEST_NAME],
             served=served,
             purpose=call.headers["x-router-purpose"],
+            previous_outcome=call.headers["x-router-previous-outcome"],
+            stream=call.streamed,
+            model_class=call.model_class,
             ms=round(call.elapsed() * 1000),
+            **_traced(call),
         )
 
-    def leased(self, decision: Decision, question: Question) -> None:
+    def leased(self, call: Call, decision: Decision, question: Question) -> None:
         """Tell the router what was decided here by its lease; what is reported of the decision waits for it."""
         made_at = time.time()
         # Texts are not told, and a router that is away may take long to hear.
         told_of = msgspec.structs.replace(question, turns=())
-        told = self._persist(decision.id, lambda: self._router.tell_leased(decision, told_of, made_at))
+        trace = spans.leased(call.span, decision) if call.span.traced else None
+        told = self._persist(decision.id, lambda: self._router.tell_leased(decision, told_of, made_at, trace))
         self._start("router", decision.id, told, must=True)
 
     def release(self, settle: Settle | None) -> None:
@@ -134,6 +151,11 @@ class Outcomes:
             self._start("cache", verdict.decision_id, self._answers.forget(verdict.decision_id, verdict.outcome))
             if self._feedback is not None:
                 self._start("portkey", verdict.decision_id, self._feedback.send(verdict.decision_id, verdict.outcome))
+
+    @property
+    def under_way(self) -> int:
+        """How much is still to be told."""
+        return len(self._under_way)
 
     async def close(self) -> None:
         """Wait for the reports under way, each tried once more at most; each try has a deadline of its own."""
@@ -214,6 +236,15 @@ class Outcomes:
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), pause)
+
+
+def _traced(call: Call) -> Mapping[str, str]:
+    """By what a line of the log is found again in a trace."""
+    return {"trace_id": call.span.trace_id} if call.span.traced else NOT_IN_A_TRACE
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 2)
 
 
 async def _after(earlier: asyncio.Task[None] | None, work: Coroutine[None, None, None]) -> None:

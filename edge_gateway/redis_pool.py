@@ -7,19 +7,21 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 MOST_CONNECTIONS = 32
-# Seconds for a connection to be made, and for a server to say a word.
 PATIENCE = 1.0
 
 
-def open_redis(url: str) -> Redis:
-    """A client of the Redis at `url`, which nothing is asked of yet; ValueError when that is no address."""
+def open_redis(url: str, patience: float = PATIENCE) -> Redis:
+    """A client of the Redis at `url`, which nothing is asked of yet; ValueError when that is no address.
+
+    `patience`: seconds for a connection to be made, and for a server to say a word.
+    """
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=MOST_CONNECTIONS,
         timeout=None,  # whoever asks bounds the wait for a connection too
         # Retries would take the request's time.
         retry=Retry(NoBackoff(), 0),
-        socket_connect_timeout=PATIENCE,
-        socket_timeout=PATIENCE,
+        socket_connect_timeout=patience,
+        socket_timeout=patience,
     )
     return Redis.from_pool(pool)

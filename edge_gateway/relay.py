@@ -11,7 +11,7 @@ from edge_gateway.call import header_value
 from edge_gateway.event_stream import EventTooLarge, Said, Usage
 from edge_gateway.forms import Form
 from edge_gateway.opening import Opening
-from edge_gateway.portkey import BrokenOff, ShuttingDown, Stalled, Upstream
+from edge_gateway.portkey.client import BrokenOff, ShuttingDown, Stalled, Upstream
 
 EVENT_STREAM, JSON = "text/event-stream", "application/json"
 # What of a provider's headers goes on: its own account of time and limits.
@@ -33,8 +33,11 @@ class Listener(Protocol):
     def cut(self) -> None:
         """Of the provider's bytes some are missing at the end, though the reply may be whole."""
 
-    def finished(self, outcome: str, usage: Usage, first_byte: float, said: Said) -> None:
-        """The answer has ended; called once. `first_byte`: when it came (time.monotonic()), 0 if none did."""
+    def finished(self, outcome: str, usage: Usage, first_byte: float, said: Said, end: str = "") -> None:
+        """The answer has ended; called once. `first_byte`: when it came (time.monotonic()), 0 if none did.
+
+        `end`: what ended a stream: done, client_closed, upstream_error, truncated, idle, total or shutdown.
+        """
 
 
 def passed_headers(upstream: Upstream) -> Mapping[str, str]:
@@ -71,7 +74,7 @@ async def stream(
     """
     upstream, observer = opening.upstream, opening.observer
     first_byte = opening.first_byte
-    outcome = ""
+    outcome = end = ""
     heard = False
     patience = _Patience(upstream.idle_timeout)
     relayed = opening.held
@@ -97,12 +100,14 @@ async def stream(
             listener.passed(rest)
             yield rest
         outcome = "provider_failed" if observer.failed or not observer.complete else "completed"
+        end = "done" if outcome == "completed" else "upstream_error" if observer.failed else "truncated"
         if not observer.complete:
             yield form.error_event(errors.stream_truncated(served))
     except (BrokenOff, EventTooLarge, ShuttingDown, Stalled) as broken:
         # A connection lost after the model had finished costs nothing.
         ours = "interrupted" if isinstance(broken, ShuttingDown) else "provider_failed"
         outcome = "completed" if observer.finished else ours
+        end = "done" if observer.finished else _end_of(broken)
         if not observer.finished:
             yield form.error_event(_told(broken, served, upstream.idle_timeout))
     finally:
@@ -112,7 +117,15 @@ async def stream(
             listener.cut()
         # Without an outcome the client left; where the reply was whole by then, it has it.
         left = "completed" if observer.finished and not observer.failed else "interrupted"
-        listener.finished(outcome or left, observer.usage, first_byte, observer.said)
+        end = end or ("done" if left == "completed" else "client_closed")
+        listener.finished(outcome or left, observer.usage, first_byte, observer.said, end)
+
+
+def _end_of(broken: Exception) -> str:
+    """What ended a stream that did not come to its end, in a word."""
+    if isinstance(broken, Stalled):
+        return "total" if broken.overdue else "idle"
+    return "shutdown" if isinstance(broken, ShuttingDown) else "truncated"
 
 
 def _told(broken: Exception, served: str, idle_timeout: float) -> errors.GatewayError:

@@ -17,7 +17,8 @@ from edge_gateway.decisions import Decision, PreviousReply, Question
 from edge_gateway.forms import CHAT, Form
 from edge_gateway.leases import Leases
 from edge_gateway.providers import ProviderEntry, Providers, missing_key_hint, provider_of
-from edge_gateway.router_client import RouterClient, RouterUnavailable
+from edge_gateway.router_client.client import RouterClient, RouterUnavailable
+from edge_gateway.tracing.span import NOT_TRACED, Span
 
 # What a model may be called: printable, without blanks, with something behind each slash.
 _MODEL_NAME = re.compile(r"(?=.{1,200}$)[!-.0-~]+(/[!-.0-~]+)*")
@@ -150,13 +151,16 @@ class Routing:
         able = {provider_of(name) for name in self.candidates(request.model)} & set(whole)
         return whole if able else speakers
 
-    async def decide(self, question: Question) -> Decision:
-        """The router's decision, or what its lease allows; when it gives none, the default order, said as such."""
+    async def decide(self, question: Question, span: Span = NOT_TRACED) -> Decision:
+        """The router's decision, or what its lease allows; when it gives none, the default order, said as such.
+
+        `span`: the request's in a trace.
+        """
         leased = self._leases.decide(question, self._router.offer, self._clock())
         if leased is not None:
             return leased
         try:
-            decision = await self._router.select(question)
+            decision = await self._router.select(question, span)
         except RouterUnavailable as error:
             return self._default(question, str(error))
         usable = self._reachable(decision.ranking, question)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
@@ -13,18 +14,18 @@ from edge_gateway import telemetry
 from edge_gateway.access.entries import Key
 from edge_gateway.call import Call, Reply, RequestHeaders
 from edge_gateway.completion import Completion
-from edge_gateway.connection import GONE
-from edge_gateway.errors import NOT_FOUND, GatewayError, internal, invalid_request
+from edge_gateway.errors import CLIENT_CLOSED, NOT_FOUND, GatewayError, internal, invalid_request
 from edge_gateway.forms import CHAT, Form, error_body
 from edge_gateway.json_guard import too_complex
 from edge_gateway.relay import EVENT_STREAM, JSON
+from edge_gateway.server.connection import GONE
+from edge_gateway.tracing import spans
+from edge_gateway.tracing.span import Span, Tracer
 
 Result = TypeVar("Result")
 # Has something called once the client of a request is gone; None for nothing.
 Gone = Callable[[Callable[[], object] | None], None]
 OK = 200
-# The client left before it was answered; nobody sees this status but the log.
-CLIENT_CLOSED = 499
 # As a stream's media type is told.
 STREAMED = f"{EVENT_STREAM}; charset=utf-8"
 
@@ -69,29 +70,56 @@ async def answer(send: Send, status: int, headers: Mapping[str, str], body: byte
     await send({"type": "http.response.body", "body": body})
 
 
-async def _serve(scope: Scope, receive: Receive, send: Send, form: Form, session: str) -> None:
+def _serve(scope: Scope, receive: Receive, send: Send, form: Form, session: str) -> Awaitable[object]:
     client = scope["client"]
     call = Call(b"", RequestHeaders(scope["headers"]), session, client[0] if client else "")
+    tracer: Tracer = scope["app"].state.tracer
+    answered = _answered(scope, receive, send, call, form)
+    return _traced(spans.request_begun(tracer, scope, call), call, answered) if tracer.traces else answered
+
+
+async def _traced(span: Span, call: Call, answered: Awaitable[tuple[int, str]]) -> None:
+    """The same, within a span."""
+    call.span = span
+    bug = internal()
+    status, problem = bug.status, bug.code
+    try:
+        status, problem = await answered
+    finally:
+        spans.request_ended(span, status, problem)
+
+
+async def _answered(scope: Scope, receive: Receive, send: Send, call: Call, form: Form) -> tuple[int, str]:
+    """The status that the request was answered with, to the end, and the code of its error, if it was one."""
     try:
         reply = await _replied(scope, receive, call, form)
     except GatewayError as error:
         _tell_refused(call, error)
         await answer(send, error.status, {**call.headers, **error.headers}, form.error_body(error), JSON)
-        return
+        return error.status, error.code
     except ClientGone:
         if not call.told:
-            telemetry.event("client_gone", request_id=call.headers["x-request-id"], ms=round(call.elapsed() * 1000))
+            telemetry.event(
+                "client_gone",
+                request_id=call.headers["x-request-id"],
+                form=call.form,
+                stream=call.streamed,
+                model_class=call.model_class,
+                ms=round(call.elapsed() * 1000),
+            )
         await answer(send, CLIENT_CLOSED, {}, b"")
-        return
+        return CLIENT_CLOSED, ""
     except Exception:
         # A fault of ours; its traceback goes to the log alone.
         bug = internal()
+        _tell_refused(call, bug)
         await answer(send, bug.status, {}, error_body(scope["path"], bug), JSON)
         raise
     if reply.stream is None:
         await answer(send, OK, reply.headers, reply.body, reply.media_type)
     else:
         await _relay(scope["extensions"][GONE], send, reply)
+    return OK, ""
 
 
 async def _replied(scope: Scope, receive: Receive, call: Call, form: Form) -> Reply:
@@ -99,6 +127,7 @@ async def _replied(scope: Scope, receive: Receive, call: Call, form: Form) -> Re
     completion: Completion = state.completion
     key = completion.identify(call, form)
     call.body = await _read_body(call.request_headers, receive, state.max_body_bytes)
+    call.read_at = time.monotonic()
     return await _unless_gone(scope["extensions"][GONE], _completed(completion, call, form, key))
 
 
@@ -194,6 +223,8 @@ def _tell_refused(call: Call, error: GatewayError) -> None:
             request_id=call.headers["x-request-id"],
             key=call.key_name,
             form=call.form,
+            stream=call.streamed,
+            model_class=call.model_class,
             status=error.status,
             code=error.code,
             ms=round(call.elapsed() * 1000),

@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from edge_gateway.adaptations import RULES
 from edge_gateway.providers import ProviderEntry
+from edge_gateway.tracing.settings import TraceSettings
 
 SHIPPED_CONFIG = Path(__file__).with_name("edge.toml")
 HOSTED_PORTKEY = "https://api.portkey.ai/v1"
@@ -34,6 +35,10 @@ def _host_and_port(value: str) -> str:
     return value
 
 
+def _host_and_port_or_off(value: str) -> str:
+    return "" if value in ("", "off") else _host_and_port(value)
+
+
 def _redis_address(value: SecretStr | None) -> SecretStr | None:
     """The address may hold a password, so it is not repeated."""
     if value is None:
@@ -48,13 +53,20 @@ def _redis_address(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
-class Settings(BaseSettings):
-    """One attribute a variable; see the README for what each means. Times are seconds."""
+class Settings(TraceSettings):
+    """One attribute a variable; .env.example says what each means. Times are seconds."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, populate_by_name=True)
 
     listen: Annotated[str, AfterValidator(_host_and_port)] = Field(
         default="127.0.0.1:8080", validation_alias="EDGE_LISTEN"
+    )
+    page_listen: Annotated[str, AfterValidator(_host_and_port_or_off)] = Field(
+        default="", validation_alias="EDGE_PAGE_LISTEN"
+    )
+    page_operators: str = Field(default="", validation_alias="EDGE_PAGE_OPERATORS")
+    metrics_listen: Annotated[str, AfterValidator(_host_and_port_or_off)] = Field(
+        default="", validation_alias="EDGE_METRICS_LISTEN"
     )
     router: str = Field(default="dns:///127.0.0.1:50051", validation_alias="EDGE_ROUTER")
     router_ca: str = Field(default="", validation_alias="EDGE_ROUTER_CA")
@@ -66,6 +78,8 @@ class Settings(BaseSettings):
     portkey_url: str = Field(default="", validation_alias="PORTKEY_BASE_URL")
     portkey_gateway: str = Field(default=LOCAL_PORTKEY, validation_alias="EDGE_PORTKEY_GATEWAY")
     router_deadline: float = Field(default=1.5, gt=0, le=60, validation_alias="EDGE_ROUTER_DEADLINE_SECONDS")
+    router_hedge: float = Field(default=0.3, gt=0, le=60, validation_alias="EDGE_ROUTER_HEDGE_SECONDS")
+    router_ping: float = Field(default=0.5, gt=0, le=60, validation_alias="EDGE_ROUTER_PING_SECONDS")
     first_byte_timeout: float = Field(default=60.0, gt=0, le=590, validation_alias="EDGE_FIRST_BYTE_TIMEOUT_SECONDS")
     first_token_timeout: float = Field(default=180.0, gt=0, le=590, validation_alias="EDGE_FIRST_TOKEN_TIMEOUT_SECONDS")
     answer_timeout: float = Field(default=300.0, gt=0, le=590, validation_alias="EDGE_ANSWER_TIMEOUT_SECONDS")
@@ -84,6 +98,8 @@ class Settings(BaseSettings):
     redis_url: Annotated[SecretStr | None, AfterValidator(_redis_address)] = Field(
         default=None, validation_alias="EDGE_REDIS_URL"
     )
+    redis_timeout: float = Field(default=1.0, gt=0, le=60, validation_alias="EDGE_REDIS_TIMEOUT_SECONDS")
+    cache_timeout: float = Field(default=0.1, gt=0, le=60, validation_alias="EDGE_CACHE_TIMEOUT_SECONDS")
     cache_seconds: float = Field(default=300.0, ge=0, le=86_400, validation_alias="EDGE_CACHE_SECONDS")
     cache_bytes: int = Field(default=64 * 1024 * 1024, ge=0, le=2**36, validation_alias="EDGE_CACHE_BYTES")
     cache_answer_bytes: int = Field(default=1024 * 1024, ge=1, le=2**26, validation_alias="EDGE_CACHE_ANSWER_BYTES")
@@ -119,13 +135,25 @@ class Settings(BaseSettings):
 
 def check_exposure(settings: Settings) -> None:
     """Refuse to let strangers in, or to send prompts and keys in the clear, unless the network is said to be trusted."""
+    if problem := settings.trace_problem(trusted=settings.trusted_network):
+        raise InvalidSetting(problem)
     if settings.trusted_network:
         return
     trust = "or, where only machines you trust reach this network (a container's own), set EDGE_TRUSTED_NETWORK=true"
-    if not settings.api_keys_file and not _is_loopback(settings.listen.rpartition(":")[0].strip("[]")):
+    if not settings.api_keys_file and not _is_loopback(_host_of(settings.listen)):
         raise InvalidSetting(
             f"EDGE_LISTEN: {settings.listen} can be reached from other machines, and anyone there could spend your keys: set "
             f'EDGE_API_KEYS_FILE (`make keys ARGS="make NAME"` writes such a file), listen on 127.0.0.1, {trust}'
+        )
+    if settings.page_listen and not settings.api_keys_file and not _is_loopback(_host_of(settings.page_listen)):
+        raise InvalidSetting(
+            f"EDGE_PAGE_LISTEN: {settings.page_listen} can be reached from other machines, and anyone there could see what is "
+            f"decided and ask the router: set EDGE_API_KEYS_FILE, listen on 127.0.0.1, {trust}"
+        )
+    if settings.metrics_listen and not _is_loopback(settings.metrics_listen.rpartition(":")[0].strip("[]")):
+        raise InvalidSetting(
+            f"EDGE_METRICS_LISTEN: {settings.metrics_listen} can be reached from other machines, and metrics are for whoever "
+            f"operates this alone: listen on 127.0.0.1, {trust}"
         )
     strange = [host for host in _hosts_of(settings.router) if not _is_loopback(host)]
     if strange and not settings.router_ca:
@@ -139,6 +167,10 @@ def check_exposure(settings: Settings) -> None:
             f"PORTKEY_BASE_URL: {portkey.hostname} is another machine, and without https anyone on the way could read prompts "
             f"and keys: give an https address, {trust}"
         )
+
+
+def _host_of(listen: str) -> str:
+    return listen.rpartition(":")[0].strip("[]")
 
 
 def _hosts_of(target: str) -> list[str]:

@@ -37,14 +37,24 @@ def configure() -> None:
         _tell = _pretty()
 
 
+def listen(hear: Tell) -> None:
+    """Have all that is logged from now on be told to somebody else too, who counts it."""
+    global _hear  # noqa: PLW0603 - as above
+    _hear = hear
+
+
 def event(name: str, **fields: object) -> None:
     """Log something in the life of the process, or one request."""
     _tell(name, "info", fields)
+    if _hear is not None:
+        _hear(name, "info", fields)
 
 
 def problem(name: str, **fields: object) -> None:
     """Log something that an operator should look at."""
     _tell(name, "warning", fields)
+    if _hear is not None:
+        _hear(name, "warning", fields)
 
 
 def _write(name: str, level: str, fields: Mapping[str, object]) -> None:
@@ -86,3 +96,4 @@ def _pretty() -> Tell:
 
 
 _tell: Tell = _write
+_hear: Tell | None = None

@@ -6,9 +6,9 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from launcher import node, ollama, ports
+from launcher import installed, node, ollama, ports
 from launcher.errors import LaunchError
-from launcher.processes import GATEWAY, Machine, addresses, plan
+from launcher.processes import GATEWAY, Machine, addresses, give_up_taken, plan
 from launcher.settings import Settings, parse_settings, read_environment
 from launcher.supervisor import Supervisor
 from launcher.welcome import welcome
@@ -16,9 +16,9 @@ from launcher.welcome import welcome
 
 def main() -> int:
     """Runs until it is stopped; the exit code is 0 if that was wished and 1 otherwise."""
-    root = Path(__file__).absolute().parent.parent
     try:
-        _run(root)
+        checkout = Path(__file__).absolute().parent.parent
+        _run(installed.prepare(os.environ) if installed.is_installed() else checkout)
     except LaunchError as error:
         print(error, file=sys.stderr, flush=True)
         return 1
@@ -32,7 +32,8 @@ def main() -> int:
 def _run(root: Path) -> None:
     settings = parse_settings(read_environment(root, os.environ))
     machine = _look_around(settings, root)
-    ports.require_free(addresses(settings, machine))
+    settings = give_up_taken(settings, machine, ports.is_free)
+    ports.require_free(addresses(settings, machine) + settings.beside)
     processes = plan(settings, machine)
     print(f"Starting {', '.join(process.name for process in processes)} ...", flush=True)
 
@@ -52,10 +53,13 @@ def _look_around(settings: Settings, root: Path) -> Machine:
         ollama_models=models,
         ollama_catalog=ollama.write_catalog(root / "var", models, date.today()) if models else None,
         gateway_token=secrets.token_urlsafe(32),
+        installed=installed.is_installed(),
     )
 
 
 def _node_for_gateway(root: Path) -> str:
+    if installed.is_installed():
+        installed.install_gateway(root)
     if not (root / GATEWAY).is_file():
         raise LaunchError("The Portkey gateway is not installed; run `make run` or scripts/bootstrap.sh run.")
     return node.find_node().executable

@@ -13,30 +13,45 @@ ANSWER_WITHIN_S = 2.0
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def wait_until_ready(processes: Sequence[Process], within_s: float, stopping: Callable[[], bool]) -> list[Process]:
-    """Returns when all are ready, the time is up or `stopping` says so, with those that are not ready."""
+def is_ready(process: Process) -> bool:
+    """Asks once, in the way the process answers: gRPC health, or a GET that must be 200."""
+    if process.health == GRPC_HEALTH:
+        return _grpc_serving(process.address.target)
+    return _answer(process) is not None
+
+
+def wait_until_ready(
+    processes: Sequence[Process],
+    within_s: float,
+    stopping: Callable[[], bool],
+    ready: Callable[[Process], bool] = is_ready,
+) -> list[Process]:
+    """Returns when all are ready, the time is up or `stopping` says so, with those that are not ready.
+
+    `ready`: what that means of a process, if not that it answers.
+    """
     deadline = time.monotonic() + within_s
     waiting = list(processes)
     while waiting and time.monotonic() < deadline and not stopping():
-        waiting = [process for process in waiting if not is_ready(process)]
+        waiting = [process for process in waiting if not ready(process)]
         if waiting:
             time.sleep(ASK_EVERY_S)
     return waiting
 
 
-def is_ready(process: Process) -> bool:
-    """Asks once, in the way the process answers: gRPC health, or a GET that must be 200."""
-    if process.health == GRPC_HEALTH:
-        return _grpc_serving(process.address.target)
-    return _http_ok(f"http://{process.address.target}{process.health}")
+def says_all(process: Process) -> bool:
+    """Whether its answer holds what it will once it has found the others."""
+    return not process.says or process.says in (_answer(process) or b"")
 
 
-def _http_ok(url: str) -> bool:
+def _answer(process: Process) -> bytes | None:
+    """The body of a 200, None where there is none."""
+    url = f"http://{process.address.target}{process.health}"
     try:
         with DIRECT.open(url, timeout=ANSWER_WITHIN_S) as response:
-            return bool(response.status == 200)  # noqa: PLR2004
+            return bytes(response.read()) if response.status == 200 else None  # noqa: PLR2004
     except (OSError, HTTPException):
-        return False
+        return None
 
 
 def _grpc_serving(target: str) -> bool:

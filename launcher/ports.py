@@ -39,6 +39,11 @@ def parse_address(variable: str, used_by: str, value: str) -> Address:
     return Address(variable, used_by, host, port)
 
 
+def is_free(address: Address) -> bool:
+    """Whether it can be listened on."""
+    return _bind_problem(address) is None
+
+
 def require_free(addresses: list[Address]) -> None:
     """Fails with one sentence for the first address that is taken, named twice or not of this machine."""
     taken: dict[int, Address] = {}

@@ -1,8 +1,8 @@
 """Decides which processes run, with which command and environment: a key goes only where it is needed."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,6 +28,7 @@ NEAR_HOSTS = ("localhost", "127.0.0.1", "::1", "host.docker.internal")
 class Machine:
     """What was found here: the repository, Python, Node.js, Ollama's models and the file on them.
 
+    `installed`: from a wheel; `root` is the user's folder then.
     `gateway_token`: made for this run, so that on this machine nobody but the edge can use the Portkey gateway.
     """
 
@@ -37,17 +38,19 @@ class Machine:
     ollama_models: Sequence[str] = ()
     ollama_catalog: Path | None = None
     gateway_token: str = ""
+    installed: bool = False
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process to start and how its readiness is asked."""
+    """A process to start and how its readiness is asked; `says`: what the answer holds once it has found the others."""
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
     address: Address
     health: str
+    says: bytes = b""
 
 
 def runs_demo(settings: Settings, machine: Machine) -> bool:
@@ -56,7 +59,7 @@ def runs_demo(settings: Settings, machine: Machine) -> bool:
 
 
 def addresses(settings: Settings, machine: Machine) -> list[Address]:
-    """What must be free before anything is started."""
+    """Where the processes of this run listen."""
     wanted = (
         (settings.router, not settings.own_router),
         (settings.portkey, not settings.own_gateway),
@@ -64,6 +67,26 @@ def addresses(settings: Settings, machine: Machine) -> list[Address]:
         (settings.edge, True),
     )
     return [address for address, needed in wanted if needed]
+
+
+def give_up_taken(settings: Settings, machine: Machine, is_free: Callable[[Address], bool]) -> Settings:
+    """The settings without the metrics and the page that nobody has asked for by name where their port is somebody else's."""
+    ports = {address.port for address in (*addresses(settings, machine), *_wished(settings))}
+    taken = [
+        address
+        for address in settings.beside
+        if address not in _wished(settings) and (address.port in ports or not is_free(address))
+    ]
+    return replace(
+        settings,
+        edge_metrics=None if settings.edge_metrics in taken else settings.edge_metrics,
+        router_metrics=None if settings.router_metrics in taken else settings.router_metrics,
+        page=None if settings.page in taken else settings.page,
+    )
+
+
+def _wished(settings: Settings) -> list[Address]:
+    return [address for address in settings.beside if address.variable in settings.environment]
 
 
 def plan(settings: Settings, machine: Machine) -> list[Process]:
@@ -81,6 +104,7 @@ def _router(settings: Settings, machine: Machine) -> Process:
     configs = [settings.environment.get("ROUTER_CONFIG"), machine.ollama_catalog]
     joined = os.pathsep.join(str(config) for config in configs if config)
     environment = _environment(settings, "router") | {"ROUTER_LISTEN": _listen(settings.router)}
+    environment |= _shown_at(settings.router_metrics)
     if joined:
         environment["ROUTER_CONFIG"] = joined
     command = (machine.python, "-m", "router_service")
@@ -108,6 +132,7 @@ def _demo(settings: Settings, machine: Machine) -> Process:
 def _edge(settings: Settings, machine: Machine) -> Process:
     environment = _environment(settings, "edge")
     environment |= {"EDGE_LISTEN": _listen(settings.edge), "EDGE_ROUTER": settings.edge_router}
+    environment |= _shown_at(settings.edge_metrics) | _shown_at(settings.page)
     if not settings.hosted_portkey:
         environment["PORTKEY_BASE_URL"] = settings.portkey_base_url
     if not settings.own_gateway:
@@ -116,7 +141,8 @@ def _edge(settings: Settings, machine: Machine) -> Process:
         environment["EDGE_DEMO_URL"] = f"http://{settings.demo.target}/v1"
     if machine.ollama_models:
         environment["EDGE_OLLAMA_URL"] = f"{settings.ollama_url}/v1"
-    return Process("edge", (machine.python, "-m", "edge_gateway"), environment, settings.edge, "/readyz")
+    says = b"" if settings.own_router else b'"decisions":"router"'
+    return Process("edge", (machine.python, "-m", "edge_gateway"), environment, settings.edge, "/readyz", says)
 
 
 def _environment(settings: Settings, name: str) -> dict[str, str]:
@@ -157,6 +183,10 @@ def _trusted_hosts(settings: Settings, machine: Machine) -> dict[str, str]:
     if not machine.ollama_models or ollama is None or ollama in NEAR_HOSTS:
         return {}
     return {"TRUSTED_CUSTOM_HOSTS": ",".join((*NEAR_HOSTS, ollama))}
+
+
+def _shown_at(address: Address | None) -> dict[str, str]:
+    return {address.variable: _listen(address)} if address else {}
 
 
 def _listen(address: Address) -> str:

@@ -29,16 +29,22 @@ DEFAULT_OLLAMA_PORT = 11434
 
 @dataclass(frozen=True)
 class Settings:
-    """The checked settings; `environment` is all of it, for the processes that are started."""
+    """The checked settings; `environment` is all of it, for the processes that are started.
+
+    `edge_metrics`, `router_metrics`, `page`: where they show their metrics, and the page, None for nowhere.
+    """
 
     environment: Mapping[str, str]
     router: Address
     portkey: Address
     demo: Address
     edge: Address
+    page: Address | None
     edge_router: str
     portkey_base_url: str
     ollama_url: str
+    edge_metrics: Address | None
+    router_metrics: Address | None
 
     @property
     def provider_keys(self) -> tuple[str, ...]:
@@ -59,6 +65,17 @@ class Settings:
     def asks_for_keys(self) -> bool:
         """Whether the edge lets in only clients with a key."""
         return bool(self.environment.get("EDGE_API_KEYS_FILE"))
+
+    @property
+    def metrics(self) -> list[Address]:
+        """Where metrics are shown of what is started here."""
+        shown = (self.edge_metrics, None if self.own_router else self.router_metrics)
+        return [address for address in shown if address is not None]
+
+    @property
+    def beside(self) -> list[Address]:
+        """Where anything is shown beside what the services are for."""
+        return [*self.metrics, *([self.page] if self.page else ())]
 
     @property
     def own_router(self) -> bool:
@@ -94,6 +111,10 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
     def listen(variable: str, used_by: str, default: str) -> Address:
         return parse_address(variable, used_by, environment.get(variable) or default)
 
+    def shown(variable: str, used_by: str, default: str) -> Address | None:
+        value = environment.get(variable, default)
+        return None if value in ("", "off") else parse_address(variable, used_by, value)
+
     router = listen("ROUTER_LISTEN", "router", "127.0.0.1:50051")
     portkey = listen("PORTKEY_LISTEN", "Portkey gateway", "127.0.0.1:8787")
     return Settings(
@@ -102,9 +123,12 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         portkey=portkey,
         demo=listen("DEMO_LISTEN", "demo models", "127.0.0.1:8090"),
         edge=listen("EDGE_LISTEN", "edge gateway", "127.0.0.1:8080"),
+        page=shown("EDGE_PAGE_LISTEN", "page", "127.0.0.1:8081"),
         edge_router=environment.get("EDGE_ROUTER") or f"dns:///{router.target}",
         portkey_base_url=_http_url(environment, "PORTKEY_BASE_URL", default_base_url(portkey)),
         ollama_url=_ollama_url(environment),
+        edge_metrics=shown("EDGE_METRICS_LISTEN", "edge gateway's metrics", "127.0.0.1:9464"),
+        router_metrics=shown("ROUTER_METRICS_LISTEN", "router's metrics", "127.0.0.1:9465"),
     )
 
 

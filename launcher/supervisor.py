@@ -14,10 +14,11 @@ from honcho.manager import Manager
 from honcho.process import Popen
 
 from launcher.errors import LaunchError
-from launcher.health import wait_until_ready
+from launcher.health import says_all, wait_until_ready
 from launcher.processes import Process
 
-READY_WITHIN_S = 60.0
+# Seconds until all answer, and until the edge has found the router, for which nothing is stopped.
+READY_WITHIN_S, SETTLED_WITHIN_S = 60.0, 5.0
 STOP_WITHIN_S = 10.0
 PAUSE_S = 0.05
 
@@ -102,6 +103,9 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
             )
             self._stopping = True
         elif not late:
+            # Started together, the edge may have looked for the router too early, and looks again in a second. It serves
+            # meanwhile, so this is worth a moment, and no failure.
+            wait_until_ready(self._plan, SETTLED_WITHIN_S, lambda: self._stopping, says_all)
             self._ready = True
             self._when_ready()
         while not self._stopping and not self._over.wait(PAUSE_S):

@@ -7,6 +7,9 @@ from launcher.processes import Machine, runs_demo
 from launcher.settings import PROVIDER_KEYS, Settings
 
 USUAL_ROUTER = "127.0.0.1:50051"
+MAKE_KEYS = ("make keys ARGS=list", "ARGS='make NAME'")
+# Aider's configuration lies beside this package, in a checkout and in a wheel.
+AIDER = Path(__file__).absolute().parent.parent / "demo" / "aider"
 
 
 def welcome(settings: Settings, machine: Machine) -> str:
@@ -14,10 +17,14 @@ def welcome(settings: Settings, machine: Machine) -> str:
     base = f"http://{settings.edge.target}/v1"
     parts = [f"Ready: {base} speaks the OpenAI API.", "", "Aider, in the folder of your project:"]
     key = "YOUR_KEY" if settings.asks_for_keys else "local"
-    parts += [f"  {line}" for line in _aider(machine.root / "demo" / "aider", base, key)]
+    parts += [f"  {line}" for line in _aider(AIDER, base, key)]
     parts += ["", "One request; the headers say which model answered and why:"]
     parts += [f"  {line}" for line in _curl(base, key)]
-    parts += ["", "How replies fared, and what routing saved, in this folder:", f"  {_savings(settings)}"]
+    parts += ["", "How replies fared, and what routing saved, in this folder:", f"  {_savings(settings, machine)}"]
+    if settings.page:
+        password = " (any user name, a key as password)" if settings.asks_for_keys else ""
+        parts += ["", "Decisions as they are made, and what came of them, in a browser:"]
+        parts += [f"  http://{settings.page.target}/{password}"]
     parts += ["", *_embedded(settings, machine), "", "Ctrl-C stops everything."]
     return "\n" + "\n".join(parts) + "\n\n"
 
@@ -38,8 +45,10 @@ def _aider(folder: Path, base: str, key: str) -> list[str]:
     ]
 
 
-def _savings(settings: Settings) -> str:
+def _savings(settings: Settings, machine: Machine) -> str:
     usual = settings.router.target == USUAL_ROUTER
+    if machine.installed:
+        return "amr savings" if usual else f"amr savings --router {settings.router.target}"
     return "make savings" if usual else f'make savings ARGS="--router {settings.router.target}"'
 
 
@@ -64,8 +73,14 @@ def _embedded(settings: Settings, machine: Machine) -> list[str]:
     else:
         gateway = "Portkey's open-source gateway, started here (PORTKEY_API_KEY uses hosted Portkey)"
     lines = [f"Routing: {routing}.", f"Gateway: {gateway}.", f"Models:  {_models(settings, machine)}."]
+    if settings.page is None and settings.environment.get("EDGE_PAGE_LISTEN") not in ("", "off"):
+        lines.append("Page:    none, for its port is in use (EDGE_PAGE_LISTEN=127.0.0.1:8082 moves it).")
+    if settings.metrics:
+        shown = " and ".join(f"http://{address.target}/metrics" for address in settings.metrics)
+        lines.append(f"Metrics: {shown} (deploy/observability has dashboards and alert rules).")
     if settings.asks_for_keys:
-        lines.append("Keys:    asked for (make keys ARGS=list shows whose there are, ARGS='make NAME' makes one).")
+        listed, made = ("amr keys list", "amr keys make NAME") if machine.installed else MAKE_KEYS
+        lines.append(f"Keys:    asked for ({listed} shows whose there are, {made} makes one).")
     return lines
 
 

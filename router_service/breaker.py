@@ -50,6 +50,11 @@ class Breaker:
         self._probing = True
         return Ticket(self._epoch, probe=True)
 
+    @property
+    def state(self) -> int:
+        """0 everybody may ask, 1 one may, to see whether it is well, 2 nobody may."""
+        return 0 if self._open_until is None else 1 if self._clock() >= self._open_until else 2
+
     def seconds_left(self) -> float:
         """How long nobody will be admitted; 0 when somebody may be now or a probe is under way."""
         return 0.0 if self._open_until is None else max(0.0, self._open_until - self._clock())

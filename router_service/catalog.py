@@ -68,14 +68,18 @@ class Model(_Entry):
 class Trial(_Entry):
     """A second policy that decides for a share of the conversations."""
 
+    # The profile that decides for a share of the conversations.
     profile: str
+    # That share.
     weight: float = Field(ge=0, le=1)
 
 
 class Tenant(_Entry):
     """Which models a tenant's requests may use; globs over model ids."""
 
+    # Models that its requests may use.
     allow: tuple[str, ...] = ("*",)
+    # Models that they may not; this outweighs the other.
     deny: tuple[str, ...] = ()
 
     def permits(self, model: str) -> bool:
@@ -114,24 +118,37 @@ class Profile(_Entry):
     """A named routing policy."""
 
     name: str
+    # What it is for; clients see it in the list of models.
     description: str = ""
+    # Model ids or globs, in the order that serves when nobody can be asked.
     candidates: tuple[str, ...] = Field(min_length=1)
+    # 0 = quality alone, 10 = cost alone.
     cost_quality_tradeoff: Tradeoff
+    # Whether Not Diamond may be asked.
     not_diamond: bool = True
+    # A custom Not Diamond router.
     preference_id: str = ""
+    # What of a prompt leaves for Not Diamond: its last turns without files and repo map, all of it, or nothing.
     privacy: Literal["full", "clipped", "features_only"] = "clipped"
+    # Idle seconds after which a conversation's prompt cache counts as cold.
     pin_idle_seconds: Seconds = 300
     # Seconds for which a caller may keep a conversation on its model by itself, while its prompt cache is warm; 0: never.
     lease_seconds: Seconds = 30
+    # A model to compare with.
     baseline: str = ""
+    # Another profile that decides beside it, recorded and not applied.
     shadow: str = ""
+    # Another profile that decides for a share of the conversations.
     trial: Trial | None = None
+    # The cost_quality_tradeoff of single purposes.
     purposes: Mapping[Purpose, Tradeoff] = Field(default_factory=dict)
     # The least quality a purpose's model may have, as a share of the best candidate's.
     floors: Mapping[Purpose, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
     # Seconds for which it is remembered what a conversation's replies came to, long after its prompt cache is cold.
     memory_seconds: Seconds = 86_400
+    # What a failed reply leads to.
     escalation: Escalation = Escalation()
+    # What outcomes do to the estimates of quality.
     learning: Learning = Learning()
     # Whether the user is to be told of each choice where the reply begins.
     note: bool = False

@@ -26,6 +26,17 @@ def check_exposure(listen: str, has_tls: bool, trusted: bool) -> None:
     )
 
 
+def check_metrics_exposure(listen: str, trusted: bool) -> None:
+    """Refuse to let strangers see how much is decided, and what it costs, unless the network is said to be trusted."""
+    if not listen or trusted or on_loopback(listen):
+        return
+    raise InvalidConfiguration(
+        f"ROUTER_METRICS_LISTEN: {listen} can be reached from other machines, and metrics are for whoever operates this alone: "
+        "listen on 127.0.0.1, or, where only machines you trust reach this network (a container's own), set "
+        "ROUTER_TRUSTED_NETWORK=true"
+    )
+
+
 def on_loopback(listen: str) -> bool:
     """Whether HOST:PORT can be reached from this machine alone."""
     host = listen.rpartition(":")[0].strip("[]")

@@ -101,6 +101,10 @@ class InvalidConfiguration(Exception):
     """The catalogue or a profile cannot be used; the message names the file's field."""
 
 
+class MigrationImpossible(Exception):
+    """The ledger's tables are at a migration that this release does not know, or are not to be had for one."""
+
+
 def _filter_sentence(name: str, entries: Sequence[Removed]) -> str:
     shown = ", ".join(entry.model for entry in entries[:3])
     more = f" and {len(entries) - 3} more" if len(entries) > 3 else ""  # noqa: PLR2004

@@ -11,6 +11,8 @@ from router_service.errors import FieldViolation, InvalidRequest, LedgerUnavaila
 from router_service.latest import Latest
 from router_service.ledger import Ledger
 from router_service.selection import Selection
+from router_service.tracing import spans
+from router_service.tracing.span import CURRENT
 from router_service.watch import Watchers, summary_of
 
 # Seconds by which two machines' clocks may differ, or a decision may have been under way.
@@ -45,7 +47,10 @@ class Leases:
             raise
         self._ledger.record(decision)
         self._watchers.publish(summary_of(decision))
-        telemetry.decided(decision, (time.monotonic() - started) * 1000)
+        span = CURRENT.get()
+        if span.traced:
+            spans.decided(span, decision, granted.id)
+        telemetry.decided(decision, (time.monotonic() - started) * 1000, span.trace_id, leased=True)
 
     async def _granted(self, leased: Leased) -> Decision:
         try:

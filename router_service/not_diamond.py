@@ -19,6 +19,8 @@ import httpx
 
 from router_service.catalog import Model
 from router_service.domain import Consultation, Message
+from router_service.tracing import spans
+from router_service.tracing.span import CURRENT, NOT_TRACED, Span
 
 HOSTED = "https://api.notdiamond.ai"
 # A recommendation takes a few hundred bytes; parsing megabytes would hold up every other decision.
@@ -82,17 +84,27 @@ class NotDiamond:
         budget: float,
     ) -> Consultation:
         """Ask once; late, failed and unusable answers come back as a problem in words."""
+        parent = CURRENT.get()
+        span = spans.asks_not_diamond(parent, str(self._client.base_url)) if parent.traced else NOT_TRACED
         started = time.monotonic()
         try:
             async with asyncio.timeout(budget):
-                answer = await self._ask(models, messages, tradeoff, preference_id, budget)
+                answer = await self._ask(models, messages, tradeoff, preference_id, budget, span)
         except TimeoutError:
+            span.fail("timeout")
             return Consultation(problem=f"it gave no answer within {budget:.2f} s", elapsed_seconds=_since(started))
         except Exception as error:
             # The SDK raises its own tree and, on a broken answer, whatever its parser does: none of it may reach the caller.
+            if span.traced:
+                spans.not_diamond_failed(span, error)
             return Consultation(problem=describe(error), elapsed_seconds=_since(started))
-        model, session_id, problem = check(answer, models)
-        return Consultation(model, session_id, problem, _since(started))
+        else:
+            model, session_id, problem = check(answer, models)
+            if span.traced:
+                spans.not_diamond_answered(span, problem)
+            return Consultation(model, session_id, problem, _since(started))
+        finally:
+            span.end()
 
     async def models(self, budget: float) -> tuple[NotDiamondModel, ...] | None:
         """The models it knows, its deprecated ones too, within `budget` seconds; None when it does not say."""
@@ -140,6 +152,7 @@ class NotDiamond:
         tradeoff: int,
         preference_id: str,
         budget: float,
+        span: Span,
     ) -> object:
         # A custom router has its own trade-off: the two exclude each other.
         steer: dict[str, Any] = (
@@ -150,6 +163,8 @@ class NotDiamond:
             llm_providers=offers,
             messages=[{"role": message.role, "content": message.text} for message in messages],
             timeout=budget,
+            # The trace's and the span's ids alone: the rest of a context is nobody's business outside.
+            extra_headers={"traceparent": span.context().traceparent} if span.traced else None,
             **steer,
         )
 

@@ -75,6 +75,7 @@ class Summary(Word, frozen=True):
     cheapest_cost_usd: float | None = None
     tokens_estimated: bool = False
     caller: str = ""
+    time_to_first_byte_seconds: float = 0.0
 
 
 class Page(Word, frozen=True):

@@ -8,7 +8,7 @@ import time
 import msgspec
 from msgspec.structs import replace
 
-from router_service import economics
+from router_service import economics, telemetry
 from router_service.catalog import Catalog
 from router_service.domain import Decision
 from router_service.latest import Latest
@@ -45,6 +45,7 @@ class Reporting:
         priced = price(report, decision, self._selection.catalog)
         await self._ledger.report(priced)
         if self._seen.is_new(msgspec.json.encode(report)):
+            telemetry.reported(priced, decision)
             self._selection.learn(decision, priced)
             self._watchers.publish((priced, decision))
         return priced.cost_usd

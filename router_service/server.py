@@ -26,6 +26,7 @@ async def serve(settings: Settings, catalog: Catalog) -> None:
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, router.reloading.reload)
     reloading = asyncio.create_task(router.reloading.run())
+    counting = asyncio.create_task(router.counting()) if router.counting is not None else None
     if router.consulting is not None:
         router.consulting.start()
     if router.ledger.durable:
@@ -47,6 +48,8 @@ async def serve(settings: Settings, catalog: Catalog) -> None:
     router.watchers.close()
     await router.server.stop(GRACE)
     reloading.cancel()
+    if counting is not None:
+        counting.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await reloading
     await router.close()

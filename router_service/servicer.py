@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 
 import grpc
 
 from protos.router.v1 import router_pb2 as pb
 from protos.router.v1 import router_pb2_grpc
-from router_service import telemetry
+from router_service import __version__, telemetry
 from router_service.errors import RouterError
 from router_service.leases import Leases
 from router_service.ledger import Ledger
@@ -18,6 +18,8 @@ from router_service.refusals import Context, answer, attempt, code_of
 from router_service.reporting import Reporting
 from router_service.selection import Selection
 from router_service.side_by_side import as_they_come, in_lanes
+from router_service.tracing import spans
+from router_service.tracing.span import CURRENT, NO_TRACER, Tracer
 from router_service.watch import Event, TooSlow, Watchers, summary_of
 from router_service.wire import reading, writing
 
@@ -28,7 +30,14 @@ LONGEST_DEADLINE = 60.0
 class RouterServicer(router_pb2_grpc.RouterServiceServicer):
     """The contract's calls."""
 
-    def __init__(self, selection: Selection, ledger: Ledger, watchers: Watchers, default_deadline: float) -> None:
+    def __init__(
+        self,
+        selection: Selection,
+        ledger: Ledger,
+        watchers: Watchers,
+        default_deadline: float,
+        tracer: Tracer = NO_TRACER,
+    ) -> None:
         """`default_deadline`: seconds a decision may take when the caller sets no deadline."""
         self._selection = selection
         self._ledger = ledger
@@ -36,10 +45,11 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         self._reporting = Reporting(selection, ledger, watchers)
         self._leases = Leases(selection, ledger, watchers)
         self._default_deadline = default_deadline
+        self._tracer = tracer
 
     async def SelectModel(self, request: pb.SelectModelRequest, context: Context) -> pb.SelectModelResponse:
         """Choose the model for one request."""
-        return await answer("SelectModel", context, self._decide(request, self._time_left(context)))
+        return await answer("SelectModel", context, self._decide(request, self._time_left(context), context))
 
     async def SelectModels(self, request: pb.SelectModelsRequest, context: Context) -> pb.SelectModelsResponse:
         """Choose for many requests; one that is refused does not harm the others."""
@@ -48,7 +58,7 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
             left = self._time_left(context)
             entries = reading.read_batch(request)
             results: dict[int, pb.SelectModelsResult] = {}
-            async for known in as_they_come([self._result(entry, left) for entry in entries]):
+            async for known in as_they_come([self._result(entry, left, context) for entry in entries]):
                 results |= {position: writing.write_result(result) for position, result in known}
             return pb.SelectModelsResponse(results=[results[position] for position in range(len(entries))])
 
@@ -64,7 +74,7 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
             return reading.read_batch(request)
 
         entries = await answer("SelectModelStream", context, read())
-        async for known in as_they_come([self._result(entry, left) for entry in entries]):
+        async for known in as_they_come([self._result(entry, left, context) for entry in entries]):
             results = [writing.write_placed(position, result) for position, result in known]
             yield pb.SelectModelStreamResponse(results=results)
 
@@ -129,38 +139,64 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
 
         return await answer("GetSpending", context, sum_up())
 
+    async def GetServerInfo(self, request: pb.GetServerInfoRequest, context: Context) -> pb.GetServerInfoResponse:
+        """Which release this is."""
+        return writing.write_server_info(__version__)
+
     async def WatchDecisions(
         self, request: pb.WatchDecisionsRequest, context: Context
     ) -> AsyncIterator[pb.WatchDecisionsResponse]:
         """Decisions and outcomes as they happen."""
-        # Headers tell the watcher that from here on nothing escapes it.
-        await context.send_initial_metadata(())
         try:
-            async for event in self._watchers.events():
-                if _wanted(event, request):
-                    yield _shown(event)
+            with self._watchers.watching() as events:
+                # Headers tell the watcher that from here on nothing escapes it.
+                await context.send_initial_metadata(())
+                async for event in events:
+                    if _wanted(event, request):
+                        yield _shown(event)
         except TooSlow:
             text = "The watcher read too slowly, so entries had to be dropped; watch again."
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
 
-    async def _decide(self, request: pb.SelectModelRequest, time_left: float) -> pb.SelectModelResponse:
+    def _decide(
+        self, request: pb.SelectModelRequest, time_left: float, context: Context
+    ) -> Coroutine[None, None, pb.SelectModelResponse]:
+        """One decision; in its own span where calls are traced, for those of one call may belong to several traces."""
+        deciding = self._decided(request, time_left)
+        if not self._tracer.traces:
+            return deciding
+        trace = reading.read_trace(request, context.invocation_metadata() or ())
+        return spans.served(self._tracer, "SelectModel", trace, deciding, code_of)
+
+    async def _decided(self, request: pb.SelectModelRequest, time_left: float) -> pb.SelectModelResponse:
         started = time.monotonic()
         decision = await self._selection.select(reading.read_request(request), time_left)
         self._ledger.record(decision)
         self._watchers.publish(summary_of(decision))
-        telemetry.decided(decision, (time.monotonic() - started) * 1000)
+        span = CURRENT.get()
+        if span.traced:
+            spans.decided(span, decision)
+        telemetry.decided(decision, (time.monotonic() - started) * 1000, span.trace_id)
         return writing.write_decision(decision)
 
     async def _keep(self, report: pb.ReportOutcomeRequest) -> pb.ReportOutcomeResponse:
         return pb.ReportOutcomeResponse(cost_usd=await self._reporting.take_in(reading.read_report(report)))
 
-    async def _honour(self, leased: pb.LeasedDecision) -> pb.ReportOutcomeResponse:
+    def _honour(self, leased: pb.LeasedDecision) -> Coroutine[None, None, pb.ReportOutcomeResponse]:
+        honouring = self._honoured(leased)
+        if not self._tracer.traces:
+            return honouring
+        return spans.served(self._tracer, "ReportOutcomes", reading.read_trace(leased.request), honouring, code_of)
+
+    async def _honoured(self, leased: pb.LeasedDecision) -> pb.ReportOutcomeResponse:
         await self._leases.take_in(reading.read_leased(leased))
         return pb.ReportOutcomeResponse()
 
-    async def _result(self, request: pb.SelectModelRequest, time_left: float) -> pb.SelectModelResponse | pb.Refusal:
+    async def _result(
+        self, request: pb.SelectModelRequest, time_left: float, context: Context
+    ) -> pb.SelectModelResponse | pb.Refusal:
         """What came of one request of a batch."""
-        found = await attempt("SelectModel", self._decide(request, time_left))
+        found = await attempt("SelectModel", self._decide(request, time_left, context))
         return _refusal(found) if isinstance(found, RouterError) else found
 
     async def _kept(self, report: pb.ReportOutcomeRequest) -> pb.ReportOutcomesResult:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from router_service import catalog
 from router_service.errors import InvalidConfiguration
+from router_service.tracing.settings import TraceSettings
 
 SHIPPED_CATALOG = Path(__file__).with_name("router.toml")
 
@@ -26,13 +27,20 @@ def _host_and_port(value: str) -> str:
     return value
 
 
-class Settings(BaseSettings):
-    """One attribute a variable; see the README for what each means."""
+def _host_and_port_or_off(value: str) -> str:
+    return "" if value in ("", "off") else _host_and_port(value)
+
+
+class Settings(TraceSettings):
+    """One attribute a variable; .env.example says what each means."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, populate_by_name=True)
 
     listen: Annotated[str, AfterValidator(_host_and_port)] = Field(
         default="127.0.0.1:50051", validation_alias="ROUTER_LISTEN"
+    )
+    metrics_listen: Annotated[str, AfterValidator(_host_and_port_or_off)] = Field(
+        default="", validation_alias="ROUTER_METRICS_LISTEN"
     )
     config: str = Field(default="", validation_alias="ROUTER_CONFIG")
     not_diamond_key: SecretStr | None = Field(
@@ -45,6 +53,7 @@ class Settings(BaseSettings):
     connection_age: float = Field(default=30.0, gt=0, validation_alias="ROUTER_MAX_CONNECTION_AGE_SECONDS")
     drain: float = Field(default=1.0, ge=0, validation_alias="ROUTER_DRAIN_SECONDS")
     redis_url: str = Field(default="", validation_alias="ROUTER_REDIS_URL")
+    redis_timeout: float = Field(default=0.05, gt=0, le=60, validation_alias="ROUTER_REDIS_TIMEOUT_SECONDS")
     ledger_url: str = Field(default="sqlite:///var/router.sqlite", validation_alias="ROUTER_LEDGER_URL")
     ledger_contents: Literal["none", "hash", "clipped"] = Field(
         default="none", validation_alias="ROUTER_LEDGER_CONTENTS"

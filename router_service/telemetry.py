@@ -7,17 +7,34 @@ import io
 import json
 import sys
 import traceback
-from typing import Any, TextIO, cast
+from typing import Any, Protocol, TextIO, cast
 
 import msgspec
 import structlog
 
 from router_service.domain import Decision
+from router_service.records import Report
 
 # Kept, for a logger that is asked for anew is put together anew for each line.
 _LOG = structlog.get_logger()
 # What JSON has no word for is shown as Python shows it.
 _ENCODER = msgspec.json.Encoder(enc_hook=repr)
+
+
+class Listener(Protocol):
+    """Who hears of each call as well, and counts it."""
+
+    def decided(self, decision: Decision, seconds: float | None) -> None:
+        """A decision; `seconds`: that it took, None where the caller made it, by a lease."""
+
+    def refused(self, reason: str) -> None:
+        """A call, or a part of one, was refused."""
+
+    def reported(self, report: Report, model: str) -> None:
+        """A report that says something new; `model`: the one whose reply it is."""
+
+    def problem(self, name: str) -> None:
+        """Something that an operator should look at."""
 
 
 class _Log(io.TextIOBase):
@@ -58,8 +75,16 @@ def _json(line: object, **_options: object) -> str:
         return json.dumps(line, default=repr)
 
 
-def decided(decision: Decision, milliseconds: float) -> None:
-    """Log one decision."""
+def listen(listener: Listener) -> None:
+    """Have somebody hear of each call from now on."""
+    global _listener  # noqa: PLW0603 - there is one log, and one who hears of it as well
+    _listener = listener
+
+
+def decided(decision: Decision, milliseconds: float, trace_id: str = "", *, leased: bool = False) -> None:
+    """Log one decision; `trace_id`: of the trace it belongs to, if any; `leased`: its caller has made it."""
+    if _listener is not None:
+        _listener.decided(decision, None if leased else milliseconds / 1000)
     consultation = decision.consultation
     _LOG.info(
         "decided",
@@ -73,12 +98,21 @@ def decided(decision: Decision, milliseconds: float) -> None:
         not_diamond_problem=consultation.problem if consultation else "",
         not_diamond_ms=round(consultation.elapsed_seconds * 1000, 1) if consultation else None,
         ms=round(milliseconds, 2),
+        **({"trace_id": trace_id} if trace_id else {}),
     )
 
 
 def refused(rpc: str, reason: str, milliseconds: float) -> None:
     """Log one refused call."""
+    if _listener is not None:
+        _listener.refused(reason)
     _LOG.warning("refused", rpc=rpc, reason=reason, ms=round(milliseconds, 2))
+
+
+def reported(report: Report, decision: Decision) -> None:
+    """Tell whoever counts of a report that says something new; it has no line of its own."""
+    if _listener is not None:
+        _listener.reported(report, report.served_model or decision.model)
 
 
 def mistaken(rpc: str, error: Exception) -> None:
@@ -90,9 +124,14 @@ def mistaken(rpc: str, error: Exception) -> None:
 
 def problem(name: str, **fields: object) -> None:
     """Log something that an operator should look at."""
+    if _listener is not None:
+        _listener.problem(name)
     _LOG.warning(name, **fields)
 
 
 def event(name: str, **fields: object) -> None:
     """Log something in the life of the process."""
     _LOG.info(name, **fields)
+
+
+_listener: Listener | None = None

@@ -36,6 +36,7 @@ class Watchers:
 
     def __init__(self) -> None:
         self._queues: set[asyncio.Queue[Event | _Signal]] = set()
+        self._closed = False
 
     def publish(self, event: Event) -> None:
         """Hand an event to every watcher; one whose queue is full is cut off."""
@@ -47,29 +48,35 @@ class Watchers:
                 queue.put_nowait(event)
 
     @contextmanager
-    def _queue(self) -> Iterator[asyncio.Queue[Event | _Signal]]:
+    def watching(self) -> Iterator[AsyncIterator[Event]]:
+        """What happens while the context lasts, until the router stops; TooSlow when the watcher falls too far behind.
+
+        Nothing escapes a watcher from here on, whenever it begins to read.
+        """
         queue: asyncio.Queue[Event | _Signal] = asyncio.Queue()
         self._queues.add(queue)
+        if self._closed:
+            queue.put_nowait(_Signal.CLOSED)
         try:
-            yield queue
+            yield _events(queue)
         finally:
             self._queues.discard(queue)
 
-    async def events(self) -> AsyncIterator[Event]:
-        """What happens from now on, until the router stops; TooSlow when the watcher falls too far behind."""
-        with self._queue() as queue:
-            while True:
-                event = await queue.get()
-                if event is _Signal.CLOSED:
-                    return
-                if isinstance(event, _Signal):
-                    raise TooSlow
-                yield event
-
     def close(self) -> None:
-        """End every watcher's stream: the router stops."""
+        """End every watcher's stream, those that are to come too: the router stops."""
+        self._closed = True
         for queue in tuple(self._queues):
             queue.put_nowait(_Signal.CLOSED)
+
+
+async def _events(queue: asyncio.Queue[Event | _Signal]) -> AsyncIterator[Event]:
+    while True:
+        event = await queue.get()
+        if event is _Signal.CLOSED:
+            return
+        if isinstance(event, _Signal):
+            raise TooSlow
+        yield event
 
 
 def summary_of(decision: Decision) -> Summary:

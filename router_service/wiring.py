@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc_health.v1 import health as grpc_health
@@ -19,7 +21,7 @@ from router_service.authentication import Authentication, Tokens
 from router_service.breaker import Breaker
 from router_service.catalog import Catalog
 from router_service.consulting import Consulting
-from router_service.credentials import check_exposure, configured_credentials, on_loopback
+from router_service.credentials import check_exposure, check_metrics_exposure, configured_credentials, on_loopback
 from router_service.errors import InvalidConfiguration
 from router_service.learning import Learning, VerdictRefresh
 from router_service.ledger import Ledger, open_ledger
@@ -32,8 +34,12 @@ from router_service.selection import Selection
 from router_service.servicer import RouterServicer
 from router_service.settings import SHIPPED_CATALOG, Settings, load_catalog
 from router_service.stores import Store, open_store
+from router_service.tracing.span import NO_TRACER, Tracer
 from router_service.unreadable import UnreadableMessages
 from router_service.watch import Watchers
+
+if TYPE_CHECKING:
+    from router_service.metrics import Metrics
 
 SERVICE = router_pb2.DESCRIPTOR.services_by_name["RouterService"].full_name
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
@@ -57,6 +63,8 @@ class Router:
     learning: VerdictRefresh
     reloading: CatalogWatch
     watchers: Watchers
+    counting: Callable[[], Coroutine[None, None, None]] | None
+    tracer: Tracer
 
     async def close(self) -> None:
         """Close everything; what the ledger has queued is written."""
@@ -65,12 +73,20 @@ class Router:
         await self.learning.close()
         await self.ledger.close()
         await self.store.close()
+        await self.tracer.close()
 
 
 def build(settings: Settings, catalog: Catalog) -> Router:
     """The router, ready to start; InvalidConfiguration when a setting does not allow it. Needs a running loop."""
     check_exposure(settings.listen, bool(settings.tls_cert), settings.trusted_network)
-    store = open_store(settings.redis_url, lambda problem: telemetry.event("store", problem=problem))
+    tracer = _tracer(settings)
+    check_metrics_exposure(settings.metrics_listen, settings.trusted_network)
+    metrics = _metrics(settings)
+    store = open_store(
+        settings.redis_url,
+        lambda problem: telemetry.event("store", problem=problem),
+        op_timeout=settings.redis_timeout,
+    )
     ledger = open_ledger(
         settings.ledger_url,
         settings.kept_decisions,
@@ -79,13 +95,14 @@ def build(settings: Settings, catalog: Catalog) -> Router:
         lambda name, fields: telemetry.event(name, **fields),
         flush_interval=settings.ledger_flush,
     )
-    consulting = _consulting(settings, store)
+    breaker = Breaker(time.monotonic, failures=settings.not_diamond_failures)
+    consulting = _consulting(settings, store, breaker)
     learning = Learning()
     learning.prepare(catalog)
     selection = Selection(catalog, consulting, Pins(store), settings.not_diamond_budget, time.time, learning)
     refresh = VerdictRefresh(learning, ledger, lambda problem: telemetry.event("learning", problem=problem))
     watchers = Watchers()
-    servicer = RouterServicer(selection, ledger, watchers, settings.default_deadline)
+    servicer = RouterServicer(selection, ledger, watchers, settings.default_deadline, tracer)
     server = grpc.aio.server(
         interceptors=_interceptors(settings), options=_options(settings), maximum_concurrent_rpcs=settings.max_calls
     )
@@ -103,10 +120,58 @@ def build(settings: Settings, catalog: Catalog) -> Router:
 
     paths = [SHIPPED_CATALOG, *(Path(part) for part in settings.config.split(os.pathsep) if part)]
     reloading = CatalogWatch(catalog, paths, lambda: load_catalog(settings.config), apply, _tell)
-    return Router(server, health, _listen(settings, server), store, ledger, consulting, refresh, reloading, watchers)
+    port = _listen(settings, server)
+    counting = _counting(metrics, selection, ledger, breaker, reloading)
+    return Router(server, health, port, store, ledger, consulting, refresh, reloading, watchers, counting, tracer)
 
 
-def _consulting(settings: Settings, store: Store) -> Consulting | None:
+def _tracer(settings: Settings) -> Tracer:
+    if problem := settings.trace_problem():
+        raise InvalidConfiguration(problem)
+    if not settings.traced:
+        return NO_TRACER
+    # Only a router that is asked to trace imports what takes long, and starts a thread that sends.
+    from router_service.tracing.otlp import OtlpTracer  # noqa: PLC0415
+
+    try:
+        return OtlpTracer()
+    except ValueError as error:
+        # Of the variables that the library reads itself, such as those of its queue.
+        raise InvalidConfiguration(f"OTEL_: the settings for traces do not go together: {error}") from None
+
+
+def _metrics(settings: Settings) -> Metrics | None:
+    if not settings.metrics_listen:
+        return None
+    # Only a router that is watched pays for the library.
+    from router_service.metrics import Metrics  # noqa: PLC0415
+
+    try:
+        return Metrics(settings.metrics_listen)
+    except OSError as error:
+        problem = f"ROUTER_METRICS_LISTEN: {settings.metrics_listen} cannot be listened on: {error.strerror}"
+        raise InvalidConfiguration(problem) from None
+
+
+def _counting(
+    metrics: Metrics | None, selection: Selection, ledger: Ledger, breaker: Breaker, reloading: CatalogWatch
+) -> Callable[[], Coroutine[None, None, None]] | None:
+    """What counts, for as long as it runs; None where nobody asks for it."""
+    if metrics is None:
+        return None
+    from router_service.metrics import Watched  # noqa: PLC0415 - as above
+
+    watched = Watched(
+        models=lambda: selection.catalog.by_id,
+        queued=lambda: ledger.queued,
+        dropped=lambda: ledger.dropped,
+        breaker=lambda: breaker.state,
+        config_ok=lambda: not reloading.last_problem,
+    )
+    return partial(metrics.watch, watched)
+
+
+def _consulting(settings: Settings, store: Store, breaker: Breaker) -> Consulting | None:
     if settings.not_diamond_key is None:
         return None
     client = NotDiamond(settings.not_diamond_key.get_secret_value(), settings.not_diamond_url)
@@ -117,7 +182,7 @@ def _consulting(settings: Settings, store: Store) -> Consulting | None:
         rate=settings.not_diamond_rate,
         burst=max(1, round(settings.not_diamond_rate * BURST_SHARE)),
         hedge_after=settings.not_diamond_hedge,
-        breaker=Breaker(time.monotonic, failures=settings.not_diamond_failures),
+        breaker=breaker,
     )
     return Consulting(client, recommendations, ModelRefresh(client), settings.not_diamond_feedback)
 

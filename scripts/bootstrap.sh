@@ -18,7 +18,16 @@ main() {
         *) fail "Usage: scripts/bootstrap.sh run|dev|aider" ;;
     esac
     python_packages
+    [[ $profile == aider ]] || command_line
     [[ $profile == aider ]] || gateway
+}
+
+# The command, by both its names, as a link: moving or updating this folder needs nothing to be installed anew.
+command_line() {
+    local name
+    for name in amr aider-model-router; do
+        [[ $(readlink "$venv/bin/$name") == ../../scripts/amr ]] || ln -sfn ../../scripts/amr "$venv/bin/$name"
+    done
 }
 
 say() { printf '%s\n' "$*" >&2; }

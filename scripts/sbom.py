@@ -1,6 +1,7 @@
 """Writes what each image holds of others' software, as CycloneDX: `make sbom` -> dist/sbom/IMAGE.cdx.json.
 
-It is made from the locks, so it lists what is added to the base images, and not what these bring themselves.
+It is made from the locks, so it lists what is added to the base images, and not what these bring themselves. The same locks
+and tools make the same bytes.
 """
 
 import json
@@ -9,10 +10,12 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from launcher.node import find_node
+from scripts.release.tracked import look
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "dist" / "sbom"
@@ -20,23 +23,34 @@ PYTHON_IMAGES = {"router": "router_service", "edge": "edge_gateway", "demo": "de
 
 
 def main() -> int:
-    """Write all four."""
-    OUT.mkdir(parents=True, exist_ok=True)
+    """Write all four, and say what they hold."""
+    for path in write(OUT, look(ROOT).epoch):
+        print(f"{path.relative_to(ROOT)}: {len(json.loads(path.read_text())['components'])} components")
+    return 0
+
+
+def write(out: Path, epoch: int) -> list[Path]:
+    """Write all four into a folder, as of a time in seconds since 1970."""
+    out.mkdir(parents=True, exist_ok=True)
+    made = []
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     documents = {image: python_image(lock) for image, lock in PYTHON_IMAGES.items()} | {"portkey": node_image(version)}
     for image, document in documents.items():
         named = document["metadata"]["component"]
         named |= {"name": f"aider-model-router-{image}", "version": version, "type": "application"}
-        path = OUT / f"{image}.cdx.json"
+        document["metadata"]["timestamp"] = datetime.fromtimestamp(epoch, UTC).isoformat()
+        # npm draws one at random.
+        document.pop("serialNumber", None)
+        path = out / f"{image}.cdx.json"
         path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
-        print(f"{path.relative_to(ROOT)}: {len(document['components'])} components")
-    return 0
+        made.append(path)
+    return made
 
 
 def python_image(lock: str) -> dict[str, Any]:
     """The packages of a lock, with their hashes."""
     words = ("requirements", f"requirements/{lock}.txt", "--pyproject", "pyproject.toml", "--output-reproducible")
-    return json.loads(run([sys.executable, "-m", "cyclonedx_py", *words, "--of=JSON"], ROOT))
+    return json.loads(run([sys.executable, "-W", "ignore", "-m", "cyclonedx_py", *words, "--of=JSON"], ROOT))
 
 
 def node_image(version: str) -> dict[str, Any]:

@@ -6,10 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
+import hypothesis
 import pytest
 
 from tests.fakes.provider import FakeProvider
 from tests.processes import Process, free_port, start_edge, start_portkey, start_router
+
+# How long an example takes, and how long it takes to think of some, says more of the machine than of what is tested.
+PATIENT = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("patient", PATIENT)
+hypothesis.settings.load_profile("patient")
 
 ROUTER_CONFIG = """
 [[models]]
@@ -160,6 +166,15 @@ def router_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+# Seconds that a hasty edge gives a model: for tests of what happens then, and no others. A machine may be slow for as long.
+HASTE = 3.0
+HASTY = {
+    "EDGE_FIRST_BYTE_TIMEOUT_SECONDS": str(HASTE),
+    "EDGE_FIRST_TOKEN_TIMEOUT_SECONDS": str(HASTE),
+    "EDGE_IDLE_TIMEOUT_SECONDS": str(HASTE),
+}
+
+
 @pytest.fixture(scope="session")
 def running(provider: FakeProvider, portkey: int, edge_config: Path, router_config: Path) -> Iterator[System]:
     router_port, edge_port = free_port(), free_port()
@@ -169,9 +184,6 @@ def running(provider: FakeProvider, portkey: int, edge_config: Path, router_conf
         EDGE_ROUTER=f"dns:///127.0.0.1:{router_port}",
         EDGE_CONFIG=str(edge_config),
         PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
-        EDGE_FIRST_BYTE_TIMEOUT_SECONDS="2",
-        EDGE_FIRST_TOKEN_TIMEOUT_SECONDS="2",
-        EDGE_IDLE_TIMEOUT_SECONDS="2",
         **REMEMBERING_NOTHING,
     )
     yield System(f"http://127.0.0.1:{edge_port}", router_port, provider, router, edge)
@@ -184,6 +196,18 @@ def system(running: System) -> System:
     """The session's services, with the provider's script and memory emptied."""
     running.provider.reset()
     return running
+
+
+@pytest.fixture(scope="session")
+def hurrying(running: System, portkey: int, edge_config: Path) -> Iterator[System]:
+    with edge_beside(running, portkey, edge_config, **HASTY) as edge:
+        yield edge
+
+
+@pytest.fixture
+def hasty(system: System, hurrying: System) -> System:
+    """The session's services behind an edge that gives models little time; `system` has emptied what they share."""
+    return hurrying
 
 
 @pytest.fixture

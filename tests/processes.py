@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,18 +17,37 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.ports import free_port  # noqa: F401 - handed on to those who start something there
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("SHARED_DIR", ROOT.parent / "shared"))
 PORTKEY = ROOT / "portkey" / "node_modules" / "@portkey-ai" / "gateway" / "build" / "start-server.js"
 
+# Seconds after which what a test waits for counts as never coming. It costs nothing where it comes, and no promise of the
+# product is as long: how soon something is, benches say, and a busy machine may be many times slower than any of them.
+NEVER = 120.0
+# What a process of a test's is given unless it says otherwise. What would end, refuse, repeat or do without something because
+# the machine is slow just then is left to the tests of that.
+PATIENT_ROUTER = {
+    "ROUTER_DEFAULT_DEADLINE_SECONDS": "30",
+    "ROUTER_NOT_DIAMOND_BUDGET_SECONDS": "20",
+    "ROUTER_REDIS_TIMEOUT_SECONDS": "20",
+}
+QUIET_ROUTER = {"ROUTER_DRAIN_SECONDS": "0", "ROUTER_LEDGER_URL": "memory:", **PATIENT_ROUTER}
+PATIENT_EDGE = {
+    "EDGE_MAX_LAG_SECONDS": "60",
+    "EDGE_ROUTER_DEADLINE_SECONDS": "20",
+    "EDGE_REDIS_TIMEOUT_SECONDS": "20",
+    "EDGE_CACHE_TIMEOUT_SECONDS": "20",
+    # A question that is asked twice leaves two of everything behind it.
+    "EDGE_ROUTER_HEDGE_SECONDS": "20",
+    "EDGE_ROUTER_PING_SECONDS": "20",
+}
+# For who measures, and for tests of what is shipped: an empty setting is one that is not set.
+SHIPPED_ROUTER, SHIPPED_EDGE = dict.fromkeys(PATIENT_ROUTER, ""), dict.fromkeys(PATIENT_EDGE, "")
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = NEVER) -> None:
     """Poll a condition until it holds; fail naming it when it does not in time."""
     end = time.monotonic() + seconds
     while not condition():
@@ -40,13 +58,13 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30.0) 
 class Process:
     """A child process with a clean environment, its log kept for the failure message."""
 
-    def __init__(self, argv: list[str], env: Mapping[str, str], name: str) -> None:
+    def __init__(self, argv: list[str], env: Mapping[str, str], name: str, cwd: Path = ROOT) -> None:
         self.name = name
         self.log = Path(tempfile.mkstemp(prefix=f"{name}-", suffix=".log")[1])
         clean = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "SSL_CERT_FILE") if key in os.environ}
         self._file = self.log.open("wb")
         self.popen = subprocess.Popen(
-            argv, cwd=ROOT, env={**clean, **env}, stdout=self._file, stderr=subprocess.STDOUT, start_new_session=True
+            argv, cwd=cwd, env={**clean, **env}, stdout=self._file, stderr=subprocess.STDOUT, start_new_session=True
         )
 
     def ready_when(self, condition: Callable[[], bool]) -> "Process":
@@ -64,10 +82,10 @@ class Process:
         if self.popen.poll() is None:
             self.popen.send_signal(number)
         try:
-            return self.popen.wait(15)
+            return self.popen.wait(NEVER)
         except subprocess.TimeoutExpired:
             self.popen.kill()
-            return self.popen.wait(5)
+            return self.popen.wait(NEVER)
         finally:
             self._file.close()
 
@@ -77,15 +95,12 @@ def python(module: str, env: Mapping[str, str]) -> Process:
 
 
 def start_router(port: int, **env: str) -> Process:
-    quiet = {"ROUTER_DRAIN_SECONDS": "0", "ROUTER_LEDGER_URL": "memory:"}
-    process = python("router_service", {"ROUTER_LISTEN": f"127.0.0.1:{port}", **quiet, **env})
+    process = python("router_service", {"ROUTER_LISTEN": f"127.0.0.1:{port}", **QUIET_ROUTER, **env})
     return process.ready_when(lambda: grpc_serving(port))
 
 
 def start_edge(port: int, **env: str) -> Process:
-    # What it would shed on a busy machine, the test would miss.
-    patient = {"EDGE_MAX_LAG_SECONDS": "60"}
-    process = python("edge_gateway", {"EDGE_LISTEN": f"127.0.0.1:{port}", **patient, **env})
+    process = python("edge_gateway", {"EDGE_LISTEN": f"127.0.0.1:{port}", **PATIENT_EDGE, **env})
     return process.ready_when(lambda: http_ok(f"http://127.0.0.1:{port}/readyz"))
 
 
@@ -108,9 +123,14 @@ def start_portkey(port: int, **env: str) -> Process:
     return process.ready_when(lambda: http_ok(f"http://127.0.0.1:{port}/"))
 
 
+def at_rest(edge_url: str) -> None:
+    """Return when an edge has done all that follows its last answers, such as logging them: it does one thing at a time."""
+    assert http_ok(f"{edge_url}/healthz")
+
+
 def http_ok(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with urllib.request.urlopen(url, timeout=10) as answer:
             return answer.status == 200
     except (urllib.error.URLError, OSError):
         return False
@@ -119,7 +139,7 @@ def http_ok(url: str) -> bool:
 def grpc_serving(port: int) -> bool:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2)
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
         except grpc.RpcError:
             return False
         return answer.status == health_pb2.HealthCheckResponse.SERVING
@@ -127,5 +147,21 @@ def grpc_serving(port: int) -> bool:
 
 def log_events(process: Process, name: str) -> list[dict]:
     """The log lines of one kind, parsed."""
-    lines = [line for line in process.text().splitlines() if line.startswith("{")]
-    return [entry for entry in map(json.loads, lines) if entry.get("event") == name]
+    return [entry for entry in log_lines(process.text()) if entry.get("event") == name]
+
+
+def log_line(process: Process, name: str, **said: object) -> dict:
+    """The one log line of a kind that says all of this; an answer may be a moment ahead of what is logged of it."""
+
+    def found() -> list[dict]:
+        return [entry for entry in log_events(process, name) if said.items() <= entry.items()]
+
+    wait_until(found, f"the line {name} with {said}")
+    (line,) = found()
+    return line
+
+
+def log_lines(text: str) -> list[dict]:
+    """A log's lines that are JSON, parsed; but for one that is only half written yet."""
+    whole, _, _ = text.rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]

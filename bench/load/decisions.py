@@ -17,7 +17,7 @@ from bench.load.prompts import CODE
 from bench.load.report import Figure
 from protos.router.v1 import router_pb2 as pb
 from protos.router.v1 import router_pb2_grpc
-from tests.processes import free_port, start_router
+from tests.processes import SHIPPED_ROUTER, free_port, start_router
 
 RATE, CONCURRENCY = 400.0, 8
 TEXT = (CODE * 40)[:2_000]
@@ -34,7 +34,7 @@ def alone(figure: Figure, seconds: Callable[[float], float]) -> None:
 def _with_ledger(figure: Figure, name: str, url: str, seconds: Callable[[float], float]) -> None:
     long, port = seconds(30), free_port()
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        router = start_router(port, ROUTER_LEDGER_URL=url)
+        router = start_router(port, ROUTER_LEDGER_URL=url, **SHIPPED_ROUTER)
         try:
             pool.apply_async(_asked, (port, RATE / 4, 3.0)).get(60)
             with Watch({"router": router.popen.pid}) as watch:

@@ -6,14 +6,15 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
+
+import yaml
 
 from bench.load.generator import at_rate, churn
 from bench.load.house import house
 from bench.load.machine import resident_mb
 from bench.load.prompts import Ask
 from bench.load.report import Figure
-from tests.processes import ROOT, Process, free_port, start_edge, start_router, wait_until
+from tests.processes import ROOT, SHIPPED_EDGE, SHIPPED_ROUTER, Process, free_port, start_edge, start_router, wait_until
 
 RATE = 1000.0
 STARTS = 3
@@ -43,11 +44,12 @@ def beginnings(figure: Figure, seconds: Callable[[float], float]) -> None:
     rss: dict[str, list[float]] = {"edge": [], "router": []}
     for _ in range(STARTS):
         port = free_port()
-        router = _timed(took["router"], lambda port=port: start_router(port))
+        router = _timed(took["router"], lambda port=port: start_router(port, **SHIPPED_ROUTER))
         edge = None
         try:
             edge = _timed(
-                took["edge"], lambda port=port: start_edge(free_port(), EDGE_ROUTER=f"dns:///127.0.0.1:{port}")
+                took["edge"],
+                lambda port=port: start_edge(free_port(), EDGE_ROUTER=f"dns:///127.0.0.1:{port}", **SHIPPED_EDGE),
             )
             time.sleep(2)  # what is idle has had its time to settle
             rss["router"].append(resident_mb(router.popen.pid))
@@ -78,8 +80,9 @@ def _timed(into: list[float], start: Callable[[], Process]) -> Process:
 def _image_sizes() -> dict[str, float]:
     """Megabytes of the images that Compose has built here; none without an engine."""
     sizes = {}
+    project = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["name"]
     for name in ("edge", "router"):
-        image = f"{Path(ROOT).name}-{name}"
+        image = f"{project}-{name}"
         try:
             done = subprocess.run(  # noqa: S603
                 ["docker", "image", "inspect", image],  # noqa: S607

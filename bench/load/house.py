@@ -16,7 +16,16 @@ from typing import Any
 
 from bench.load.machine import Watch, held
 from tests.conftest import EDGE_CONFIG, ROUTER_CONFIG
-from tests.processes import Process, free_port, http_ok, start_edge, start_router, wait_until
+from tests.processes import (
+    SHIPPED_EDGE,
+    SHIPPED_ROUTER,
+    Process,
+    free_port,
+    http_ok,
+    start_edge,
+    start_router,
+    wait_until,
+)
 
 # One request may be 15 MB, which no real model takes.
 LARGE_CONTEXT = ROUTER_CONFIG.replace("context_tokens = 900000", "context_tokens = 90000000")
@@ -98,7 +107,7 @@ def house(generators: int = 2, routers: int = 1, portkey: int = 0, **edge_env: s
             EDGE_CONFIG=str(edge_file),
             PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1" if portkey else address,
             # As shipped; the tests' edges are more patient.
-            **{"EDGE_MAX_LAG_SECONDS": "", **edge_env},
+            **{**SHIPPED_EDGE, **edge_env},
         )
         stack.callback(edge.stop)
         yield House(port, upstream_port, edge, started, ports, upstream, pool, folder)
@@ -106,7 +115,8 @@ def house(generators: int = 2, routers: int = 1, portkey: int = 0, **edge_env: s
 
 def start_router_here(port: int, config: Path, folder: Path) -> Process:
     """A router with a ledger file of its own, as it has one by default."""
-    return start_router(port, ROUTER_CONFIG=str(config), ROUTER_LEDGER_URL=f"sqlite:///{folder}/router-{port}.sqlite")
+    ledger = f"sqlite:///{folder}/router-{port}.sqlite"
+    return start_router(port, ROUTER_CONFIG=str(config), ROUTER_LEDGER_URL=ledger, **SHIPPED_ROUTER)
 
 
 def idle(house: House, seconds: float = 20.0) -> None:

@@ -1,8 +1,9 @@
 """Measures the peers and prints the table: `python -m bench.peers [PEER ...] [--loads c16,burst]`.
 
 ROUNDS=5 rounds, medians of them; SCALE=0.5 takes half the time of each run. Writes bench/results/peers.json and its pictures;
-what is not whole is written to bench/results/local/. `router` and `growth` are names too: of the parts that have no peers.
-`--page` measures nothing and prints the written result as the README has it.
+what is not whole is written to bench/results/local/. `router`, `growth`, `features`, `held` and `pace` are names
+too: of the parts that have no peers.
+`--page` measures nothing and prints the written result as docs/explanation/measured.md has it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.load.machine import about
-from bench.peers import growth, placement, report, rounds, router_rates, table
+from bench.peers import features, growth, held, pace, placement, report, rounds, router_rates, table
 from bench.peers.lineup import PEERS
 from bench.peers.loads import LOADS, UNPINNED, Load, named
 from bench.peers.native import NoCompiler, built
@@ -24,7 +25,7 @@ from bench.peers.peer import Peer
 from bench.peers.placement import FREE, Layout
 
 ROUNDS = 5
-PARTS = ("router", "growth")
+PARTS = ("router", "growth", "features", "held", "pace")
 
 
 @dataclass
@@ -46,7 +47,7 @@ def wish() -> Wish:
     names = [peer.name for peer in PEERS]
     parser.add_argument("names", nargs="*", choices=[[], *names, *PARTS], help="peers or parts; all when none is named")
     parser.add_argument("--loads", default="", help=f"of {', '.join(load.name for load in LOADS)}")
-    parser.add_argument("--page", action="store_true", help="print the written result for the README")
+    parser.add_argument("--page", action="store_true", help="print the written result as a page has it")
     given = parser.parse_args()
     chosen = [name for name in given.loads.split(",") if name]
     try:
@@ -107,6 +108,12 @@ def measured(wanted: Wish) -> dict[str, Any]:
         found["router"] = router_rates.measure(wanted.rounds, wanted.scale)
     if "growth" in wanted.parts:
         found["growth"] = growth.measure(wanted.rounds, wanted.scale)
+    if "features" in wanted.parts:
+        found["features"] = features.measure(wanted.rounds, wanted.scale, layout)
+    if "held" in wanted.parts:
+        found["held"] = held.measure(wanted.rounds, wanted.scale, layout)
+    if "pace" in wanted.parts:
+        found["pace"] = pace.measure(wanted.rounds, wanted.scale, layout)
     found["machine"]["load_after"] = [round(one, 2) for one in os.getloadavg()]
     return found
 

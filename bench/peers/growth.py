@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.peers import generator, ours, rounds
-from bench.peers.loads import LOADS
+from bench.peers.loads import named
 from bench.peers.peer import Peer, Place, Running
 from bench.peers.placement import FREE
 from tests.processes import free_port
 
-LOAD = replace(next(load for load in LOADS if load.name == "c64"), seconds=2.0)
+LOAD = replace(named(["c64"])[0], seconds=2.0)
 COUNTS = (1, 2)
 
 

@@ -10,7 +10,7 @@ from bench.peers import portkey
 from bench.peers.bodies import CONVERSATION
 from bench.peers.peer import Peer, Place, Running
 from edge_gateway.access.entries import digest
-from tests.processes import ROOT, Process, free_port, start_edge, start_router
+from tests.processes import ROOT, SHIPPED_EDGE, SHIPPED_ROUTER, Process, free_port, start_edge, start_router
 
 KEY = "amr-" + "bench" * 8
 KEYS = f"""
@@ -28,33 +28,34 @@ def providers() -> Mapping[str, str]:
     return {name: entry["key"] for name, entry in shipped.items() if entry.get("verbatim") and entry.get("key")}
 
 
-def routers(place: Place, count: int = 1) -> list[tuple[int, Process]]:
+def routers(place: Place, count: int = 1, **set_to: str) -> list[tuple[int, Process]]:
     """Routers and their ports, each with a SQLite ledger of its own and the shipped catalogue; no Not Diamond."""
     started = []
     for _ in range(count):
         port = free_port()
-        ledger = f"sqlite:///{place.folder}/router-{port}.sqlite"
-        started.append((port, place.keep(start_router(port, ROUTER_LEDGER_URL=ledger))))
+        shipped = {"ROUTER_LEDGER_URL": f"sqlite:///{place.folder}/router-{port}.sqlite"}
+        shipped["ROUTER_METRICS_LISTEN"] = f"127.0.0.1:{free_port()}"
+        started.append((port, place.keep(start_router(port, **{**SHIPPED_ROUTER, **shipped, **set_to}))))
     return started
 
 
-def edge(place: Place, router_ports: Sequence[int], upstream: str) -> tuple[int, Process]:
+def edge(place: Place, router_ports: Sequence[int], upstream: str, **set_to: str) -> tuple[int, Process]:
     """An edge that asks these routers and sends to this address in Portkey's place, and its port."""
     keys, config = place.folder / "keys.toml", place.folder / "edge.toml"
     keys.write_text(KEYS)
     config.write_text("".join(f'[providers.{name}]\nbase_url = "{place.provider}"\n' for name in providers()))
     port = free_port()
-    process = start_edge(
-        port,
-        EDGE_ROUTER="ipv4:" + ",".join(f"127.0.0.1:{one}" for one in router_ports),
-        EDGE_CONFIG=str(config),
-        EDGE_API_KEYS_FILE=str(keys),
-        PORTKEY_BASE_URL=upstream,
+    shipped = {
+        "EDGE_ROUTER": "ipv4:" + ",".join(f"127.0.0.1:{one}" for one in router_ports),
+        "EDGE_CONFIG": str(config),
+        "EDGE_API_KEYS_FILE": str(keys),
+        "PORTKEY_BASE_URL": upstream,
+        "EDGE_METRICS_LISTEN": f"127.0.0.1:{free_port()}",
         # Nothing is shed: what is measured is the cost of serving.
-        EDGE_MAX_LAG_SECONDS="60",
+        "EDGE_MAX_LAG_SECONDS": "60",
         **dict.fromkeys(providers().values(), "bench"),
-    )
-    return port, place.keep(process)
+    }
+    return port, place.keep(start_edge(port, **{**SHIPPED_EDGE, **shipped, **set_to}))
 
 
 def running(ports: Sequence[int], processes: Sequence[Process], goes_on: bool = False) -> Running:

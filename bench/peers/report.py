@@ -15,6 +15,9 @@ HEADINGS = {
     "free": "Free to use all cores, beside the load and the mock:",
     "router": "The router alone, over gRPC:",
     "growth": "More processes, 64 requests at a time:",
+    "features": "This, with one feature after another switched off, 2 kB, 16 at a time:",
+    "held": "This, with conversations in the edge's memory and rows in the router's ledger, beside one that has just begun:",
+    "pace": "What each process pays a request and holds, 16 connections that pause after each answer:",
 }
 
 
@@ -33,8 +36,8 @@ def show(found: dict[str, Any], form: Callable[[Sequence[Sequence[str]]], str] =
             if compared := table.ratios(titles, part["figures"]):
                 print(f"Beside ours, 2 kB, 16 at a time:\n\n{form(compared)}\n")
             for line in table.remarks(part):
-                print(line)
-    for name in ("router", "growth"):
+                print(f"- {line}")
+    for name in ("router", "growth", "features", "held", "pace"):
         if rows := found.get(name):
             print(f"\n{HEADINGS[name]}\n\n{form(table.listed(rows))}")
 

@@ -23,7 +23,7 @@ from tests.processes import free_port
 
 # More requests than any run makes: each run numbers its own from here on.
 RUN = 1_000_000
-_runs = itertools.count(1)
+RUNS = itertools.count(1)
 # What a peer still does when the last answer is given (a ledger, a log) is its own too: it is at rest when it has used no more
 # than a tick of the clock in so many seconds, and is waited for so long at most.
 REST, LONGEST_WAIT = 0.1, 2.0
@@ -99,9 +99,9 @@ def seat(peer: Peer, place: Place, layout: Layout) -> Seat:
         running = peer.start(place)
     took = time.monotonic() - began
     seated = Seat(peer, running, place, round(took, 1), round(rss_mb(tree(running.pids)), 1))
-    if not wrong(running, WARM[0], next(_runs) * RUN):
+    if not wrong(running, WARM[0], next(RUNS) * RUN):
         for load in WARM:
-            generator.run(load, running.ports, seated.files(load), next(_runs) * RUN, layout.load)
+            generator.run(load, running.ports, seated.files(load), next(RUNS) * RUN, layout.load)
     return seated
 
 
@@ -109,7 +109,7 @@ def measure(present: Present, loads: Sequence[Load], rounds: int, layout: Layout
     """Every load in as many rounds as it is given; in each round every peer once, each time another one first."""
     for load in loads:
         for seat in present.seats:
-            if said := wrong(seat.running, load, next(_runs) * RUN):
+            if said := wrong(seat.running, load, next(RUNS) * RUN):
                 seat.wrong[load.name] = said
                 _say(f"{seat.peer.title}, {load.name}: {said}")
         for number in range(min(rounds, load.rounds)):
@@ -137,8 +137,8 @@ def once(seat: Seat, load: Load, layout: Layout) -> Sample:
     pids, files, running = seat.pids(), seat.files(load), seat.running
     look = (lambda: (cpu_seconds(pids), rss_mb(pids))) if load.once else None
     before, began = _moment(pids, seat.place.mock_pid), time.monotonic()
-    counted, looks = generator.run(load, running.ports, files, next(_runs) * RUN, layout.load, look)
-    _wait_for_rest(pids)
+    counted, looks = generator.run(load, running.ports, files, next(RUNS) * RUN, layout.load, look)
+    wait_for_rest(pids)
     after, took = _moment(pids, seat.place.mock_pid), time.monotonic() - began
     cpu, own, busy, stolen = (later - earlier for later, earlier in zip(after, before, strict=True))
     share = 100 / took / (os.cpu_count() or 1)
@@ -153,7 +153,8 @@ def figures(present: Present) -> dict[str, dict[str, Figure]]:
     }
 
 
-def _wait_for_rest(pids: Sequence[int]) -> None:
+def wait_for_rest(pids: Sequence[int]) -> None:
+    """Wait until they do nothing any more."""
     end, used = time.monotonic() + LONGEST_WAIT, cpu_seconds(pids)
     while time.monotonic() < end:
         time.sleep(REST)

@@ -96,10 +96,15 @@ def remarks(part: Part) -> list[str]:
     for name, loads in part["figures"].items():
         failed = {load: own for load, own in loads.items() if own["errors"]}
         told += [
-            f"{name}, {load}: {own['errors']} failed or late, first: {own['first_error']}"
+            f"{name}, {load}: {own['errors']} failed or late, first: {_kind(own['first_error'])}"
             for load, own in failed.items()
         ]
     return told
+
+
+def _kind(error: str) -> str:
+    """What an error begins with: of an answer its first line."""
+    return error.partition("  ")[0].strip() or "no answer in time"
 
 
 def _value(value: Any) -> str:

@@ -10,6 +10,9 @@ from edge_gateway.access.keys import Tell
 from edge_gateway.access.limits import Claim, Refusal
 from edge_gateway.access.memory import MemoryLimiter
 
+# Seconds that an operation of Redis may take. A busy edge reads its answers late: a limit that gave way then would give way
+# under the very load it is for.
+PATIENCE = 1.0
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
@@ -37,10 +40,10 @@ class Limiter(Protocol):
         """Close what is open; the limiter is not used afterwards."""
 
 
-def open_limiter(url: str, tell: Tell) -> Limiter:
+def open_limiter(url: str, tell: Tell, op_timeout: float = PATIENCE) -> Limiter:
     """The limiter at EDGE_REDIS_URL, "" meaning this process's memory; InvalidAddress when it is no address.
 
-    `tell` logs when Redis is left alone, and when it is back.
+    `tell` logs when Redis is left alone, and when it is back; `op_timeout`: the most seconds that it may take.
     """
     if not url:
         return MemoryLimiter()
@@ -50,6 +53,6 @@ def open_limiter(url: str, tell: Tell) -> Limiter:
     from edge_gateway.access.redis import RedisLimiter  # noqa: PLC0415
 
     try:
-        return RedisLimiter(url, tell)
+        return RedisLimiter(url, tell, op_timeout)
     except (ValueError, TypeError) as error:
         raise InvalidAddress(f"EDGE_REDIS_URL: not an address ({type(error).__name__})") from None

@@ -41,17 +41,10 @@ class _Debt:
     claimed: bool
 
 
-# Seconds an operation may take. A busy edge reads its answers late: a limit that gave way then would give way under the very
-# load it is for.
-OP_TIMEOUT = 1.0
-
-
 class RedisLimiter:
     """All edges at one Redis share what keys may use. Made inside the running event loop."""
 
-    def __init__(
-        self, url: str, tell: Tell, op_timeout: float = OP_TIMEOUT, clock: Callable[[], float] | None = None
-    ) -> None:
+    def __init__(self, url: str, tell: Tell, op_timeout: float, clock: Callable[[], float] | None = None) -> None:
         """`op_timeout`: the most seconds an operation may take; ValueError when `url` is not an address.
 
         `clock`: epoch seconds; without one Redis goes by its own, and this process by its own.

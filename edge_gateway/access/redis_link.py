@@ -11,7 +11,7 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
 from edge_gateway.access.keys import Tell
-from edge_gateway.redis_pool import open_redis
+from edge_gateway.redis_pool import PATIENCE, open_redis
 
 # Failures in a row after which Redis is put aside, and seconds for a look whether it is back.
 FAILURES = 3
@@ -24,7 +24,7 @@ class RedisLink:
     def __init__(self, url: str, tell: Tell, op_timeout: float) -> None:
         """`op_timeout`: the most seconds an operation may take; ValueError when `url` is not an address."""
         self.aside = False
-        self._redis = open_redis(url)
+        self._redis = open_redis(url, max(op_timeout, PATIENCE))
         self._tell = tell
         self._op_timeout = op_timeout
         self._failures = 0

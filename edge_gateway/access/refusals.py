@@ -44,7 +44,7 @@ def budget_unknown(key: Key) -> GatewayError:
 
 
 def refused(key: Key, refusal: Refusal) -> GatewayError:
-    """The client's error for a refusal."""
+    """A limit of the key is reached: requests or tokens a minute, requests at once, or what its budget has left."""
     if refusal.limit is Limit.UNKNOWN:
         return budget_unknown(key)
     if refusal.limit in (Limit.DAY, Limit.MONTH) and not refusal.passing:

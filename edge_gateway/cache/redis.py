@@ -9,6 +9,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from edge_gateway.redis_pool import PATIENCE as POOL_PATIENCE
 from edge_gateway.redis_pool import open_redis
 
 Tell = Callable[[str, Mapping[str, object]], None]
@@ -22,12 +23,13 @@ PATIENCE, PAUSE = 0.1, 1.0
 class RedisStore:
     """One pool of connections to one Redis."""
 
-    def __init__(self, url: str, clock: Callable[[], float], tell: Tell) -> None:
+    def __init__(self, url: str, clock: Callable[[], float], tell: Tell, op_timeout: float = PATIENCE) -> None:
         """ValueError when `url` is not an address; `clock`: seconds of a clock that never jumps.
 
-        `tell` logs when Redis is left alone, and when it is back.
+        `tell` logs when Redis is left alone, and when it is back; `op_timeout`: the most seconds an operation may take.
         """
-        self._redis = open_redis(url)
+        self._redis = open_redis(url, max(op_timeout, POOL_PATIENCE))
+        self._op_timeout = op_timeout
         self._clock = clock
         self._tell = tell
         self._aside = False
@@ -64,7 +66,7 @@ class RedisStore:
         if self._clock() < self._aside_until:
             return None
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._op_timeout):
                 result = await operation()
         except (TimeoutError, RedisError, OSError) as error:
             self._aside_until = self._clock() + PAUSE

@@ -58,8 +58,6 @@ def link(request: Request, memory: Memory) -> Link:
             if exchange not in held.values():
                 # Latest first: of two exchanges alike the later one is meant.
                 held.setdefault(position, exchange)
-    if request.stated:
-        found = {conversation: held for conversation, held in found.items() if conversation.id == request.stated}
     chosen = _choose(request, [trace for trace, _ in shown], found)
     held = found[chosen] if chosen else {}
     reply, latest = _latest_reply([trace for trace, _ in shown], held)
@@ -85,35 +83,40 @@ def ends(request: Request) -> list[int]:
 
 
 def _shown(request: Request, memory: Memory) -> Iterator[tuple[Trace, list[Exchange]]]:
-    """The earlier replies a request shows, latest first, each with the exchanges it may be from."""
+    """The earlier replies a request shows, latest first, each with the exchanges it may be from.
+
+    Of a request that says its conversation these are that one's alone.
+    """
     if request.purpose == "chat":
         yield from _grown(request, memory)
         return
     if request.purpose == "cache_ping":
         # Aider repeats its latest request, with the question or without, to keep the provider's cache warm.
-        same = memory.find(request.caller, (By.TURNS, request.chain[-1]))
+        same = memory.find(request.caller, (By.TURNS, request.chain[-1]), within=request.stated)
         yield Trace("", "", by="code", aside=True), _few(e for e in same if e.purpose == "code")
     for trace in traces(request):
         whole = trace.reply and not trace.cut
-        found = memory.find(request.caller, (By.REPLY, digest(trace.reply))) if whole else []
+        given = (By.REPLY, digest(trace.reply))
+        found = memory.find(request.caller, given, within=request.stated) if whole else []
         known = bool(found)
         if not known and trace.asked and (not whole or len(trace.reply) >= TELLING):
             # The client may have got less than was relayed, by its user's doing or not, or nothing at all.
-            found = memory.find(request.caller, (By.USER, digest(trace.asked)))
+            found = memory.find(request.caller, (By.USER, digest(trace.asked)), within=request.stated)
         yield trace, _few(_fitting(found, trace, known=known)) if found else []
 
 
 def _grown(request: Request, memory: Memory) -> Iterator[tuple[Trace, list[Exchange]]]:
     """The same for a client whose requests only grow: all up to a reply was a request, word for word."""
+    caller, within = request.caller, request.stated
     positions = range(len(request.turns) - 1, 0, -1)
     replies = islice((position for position in positions if request.turns[position].role == "assistant"), MOST)
     for position in replies:
         reply, before = request.turns[position].text.strip(), (By.TURNS, request.chain[position - 1])
         if reply:
             # Many an opening is the same word for word, so the reply counts before any is given up as one of too many.
-            found = memory.find(request.caller, before, (By.REPLY, digest(reply)))
+            found = memory.find(caller, before, (By.REPLY, digest(reply)), within=within)
         else:
-            found = [exchange for exchange in memory.find(request.caller, before) if exchange.silent]
+            found = [exchange for exchange in memory.find(caller, before, within=within) if exchange.silent]
         yield Trace("", reply, by="chat"), _few(e for e in found if e.purpose == "chat")
 
 

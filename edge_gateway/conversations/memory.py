@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 
 import msgspec
 
@@ -13,6 +14,8 @@ from edge_gateway.conversations.digests import Fingerprint
 
 # Exchanges remembered of one conversation, the summaries among them where there are others, and those with their files.
 KEPT, SUMMARIES, WITH_FILES = 8, 2, 3
+# Of exchanges alike so many are looked at, the latest: some replies are given again and again.
+MOST_LOOKED_AT = 256
 # Of requests sent side by side more are remembered than that, because their replies are still to come.
 MOST_SIDE_BY_SIDE = 32
 _NO_FILES: Mapping[str, bytes] = {}
@@ -131,8 +134,8 @@ class Memory:
         self._most = most
         self._idle_seconds = idle_seconds
         self._conversations: OrderedDict[tuple[bytes, str], Conversation] = OrderedDict()
-        # There are many keys, and most lead to one exchange.
-        self._exchanges: dict[int, Exchange | list[Exchange]] = {}
+        # There are many keys, and most lead to one exchange; of several, which may be many, the latest is the last.
+        self._exchanges: dict[int, Exchange | dict[Exchange, None]] = {}
 
     def __len__(self) -> int:
         return len(self._conversations)
@@ -194,25 +197,34 @@ class Memory:
         else:
             exchange.keys = (*exchange.keys, key)
         alike = self._exchanges.setdefault(key, exchange)
-        if isinstance(alike, list):
-            alike.append(exchange)
+        if isinstance(alike, dict):
+            alike[exchange] = None
         elif alike is not exchange:
-            self._exchanges[key] = [alike, exchange]
+            self._exchanges[key] = {alike: None, exchange: None}
 
-    def find(self, caller: bytes, *wanted: tuple[By, int]) -> list[Exchange]:
-        """The caller's exchanges that are found by all of these, latest first."""
+    def find(self, caller: bytes, *wanted: tuple[By, int], within: str = "") -> list[Exchange]:
+        """The caller's exchanges that are found by all of these, latest first; `within`: of this conversation alone.
+
+        Of more than MOST_LOOKED_AT alike the earlier ones are not found, but in their own conversation.
+        """
         keys = [_key(caller, by, digest) for by, digest in wanted]
-        fewest = min((self._alike(key) for key in keys), key=len)
+        looked_at: Iterable[Exchange]
+        if within:
+            named = self.named(caller, within)
+            looked_at = reversed(named.exchanges) if named else ()
+        else:
+            fewest: dict[Exchange, None] = min((self._alike(key) for key in keys), key=len)
+            looked_at = islice(reversed(fewest), MOST_LOOKED_AT)
         return [
             exchange
-            for exchange in reversed(fewest)
+            for exchange in looked_at
             if exchange.conversation.caller == caller
             and all(key in exchange.keys or key in exchange.fleeting for key in keys)
         ]
 
-    def _alike(self, key: int) -> list[Exchange]:
-        found = self._exchanges.get(key, [])
-        return found if isinstance(found, list) else [found]
+    def _alike(self, key: int) -> dict[Exchange, None]:
+        found = self._exchanges.get(key, {})
+        return found if isinstance(found, dict) else {found: None}
 
     def _forget_keys(self, exchange: Exchange) -> None:
         self._release(exchange, exchange.keys + exchange.fleeting)
@@ -223,8 +235,8 @@ class Memory:
             found = self._exchanges.get(key)
             if found is exchange:
                 del self._exchanges[key]
-            elif isinstance(found, list):
-                found.remove(exchange)
+            elif isinstance(found, dict):
+                del found[exchange]
                 if not found:
                     del self._exchanges[key]
 

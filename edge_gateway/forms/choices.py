@@ -46,12 +46,15 @@ _usage = msgspec.json.Decoder(_Usage)
 def event_of(chunk: Chunk[Choice], said: Callable[[Choice], Said]) -> Piece:
     """What one chunk of a stream says; `said`: what one of its choices does."""
     text, anything, finished = "", False, 0
+    reasons: tuple[str, ...] = ()
     for choice in chunk.choices or ():
-        finished += bool(choice.finish_reason)
+        if choice.finish_reason:
+            finished += 1
+            reasons += (choice.finish_reason,)
         one = said(choice)
         text += one.text
         anything = anything or one.anything
-    return Piece(Said(text, anything), finished, error_of(chunk.error), _read_usage(chunk.usage))
+    return Piece(Said(text, anything, reasons), finished, error_of(chunk.error), _read_usage(chunk.usage))
 
 
 def answer_of(chunk: Chunk[Choice], said: Callable[[Choice], Said]) -> tuple[Usage, Said] | None:
@@ -63,7 +66,8 @@ def answer_of(chunk: Chunk[Choice], said: Callable[[Choice], Said]) -> tuple[Usa
     if error_of(chunk.error) and not anything:
         return None
     text = next((one.text for one in each if one.text), "")
-    return _read_usage(chunk.usage) or Usage(), Said(text, anything)
+    reasons = tuple([choice.finish_reason for choice in chunk.choices if choice.finish_reason])
+    return _read_usage(chunk.usage) or Usage(), Said(text, anything, reasons)
 
 
 def read_usage(raw: msgspec.Raw) -> Usage:

@@ -56,6 +56,7 @@ class _Answer(msgspec.Struct):
     type: str = ""
     content: list[_Block] | None = None
     usage: msgspec.Raw = msgspec.Raw()
+    stop_reason: Any = None
 
 
 class _Delta(msgspec.Struct):
@@ -115,8 +116,8 @@ def read_event(data: bytes) -> Piece | None:
         # A text begins empty; a tool's call, or a server's result, is named at once.
         return Piece(Said("", event.content_block is not None and event.content_block.type not in ("text", "thinking")))
     if event.type == "message_delta":
-        ended = event.delta is not None and bool(event.delta.stop_reason)
-        return Piece(finished=ended, usage=_read_usage(event.usage))
+        reason = event.delta.stop_reason if event.delta else None
+        return Piece(Said(reasons=(reason,) if reason else ()), bool(reason), usage=_read_usage(event.usage))
     return Piece(last=event.type == "message_stop", error=error_of(event.error))
 
 
@@ -129,7 +130,8 @@ def read_plain(body: bytes) -> tuple[Usage, Said] | None:
     if answer.content is None or answer.type == "error":
         return None
     text = "".join(block.text or "" for block in answer.content)
-    return _read_usage(answer.usage) or Usage(), Said(text, bool(answer.content))
+    reasons = (answer.stop_reason,) if isinstance(answer.stop_reason, str) else ()
+    return _read_usage(answer.usage) or Usage(), Said(text, bool(answer.content), reasons)
 
 
 def error_body(error: GatewayError) -> bytes:

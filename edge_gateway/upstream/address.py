@@ -47,6 +47,11 @@ class Address:
         return quote(base + path, safe=_SAFE)
 
     @property
+    def place(self) -> tuple[str, int]:
+        """The host and the port."""
+        return self._host, self._port
+
+    @property
     def headers(self) -> dict[str, str]:
         """What the URL has each request say: the host, and who asks where it names somebody."""
         host = f"[{self._host}]" if ":" in self._host else self._host

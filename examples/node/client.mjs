@@ -53,8 +53,8 @@ const metadata = new grpc.Metadata();
 if (ROUTER_TOKEN) metadata.set("authorization", `Bearer ${ROUTER_TOKEN}`);
 const request = { profile, purpose: "PURPOSE_CODE", messages: [{ role: "user", text: prompt }] };
 
-// A deadline goes with every call: without one, a call may wait for ever.
-client.SelectModel(request, metadata, { deadline: Date.now() + 2_000 }, (error, decision) => {
+// A deadline goes with every call: without one, a call may wait for ever. The first also connects.
+client.SelectModel(request, metadata, { deadline: Date.now() + 10_000 }, (error, decision) => {
   if (error) {
     refused(error);
   } else {

@@ -28,6 +28,10 @@ class Ledger(Protocol):
     def dropped(self) -> int:
         """Decisions and reports that were not kept: the queue was full, or the database refused them."""
 
+    @property
+    def queued(self) -> int:
+        """Decisions and reports that are not written yet."""
+
     def record(self, decision: Decision) -> None:
         """Keep a decision, behind the answer; of the prompt only what the contents setting says."""
 

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from router_service.errors import InvalidConfiguration
+from router_service.errors import InvalidConfiguration, MigrationImpossible
 
 # The migration that this release's tables are at, the last of `migrations`.
-LATEST = "0003"
+LATEST = "0004"
 ACCEPTED = (
     "memory:, sqlite:///ledger.db, sqlite:////var/lib/router/ledger.db or postgresql://user:password@host:5432/database"
 )
@@ -23,10 +23,6 @@ CHECKPOINT_PAGES = 4_000
 CONNECTIONS = 5
 # Seconds to reach PostgreSQL, and milliseconds after which an unanswered packet ends a connection.
 CONNECT = {"connect_timeout": "2", "tcp_user_timeout": "5000"}
-
-
-class MigrationImpossible(Exception):
-    """The tables are at a migration that this release does not know."""
 
 
 def open_database(address: str) -> Engine:
@@ -41,8 +37,6 @@ def open_database(address: str) -> Engine:
         engine.dispose()
         where = url.set(username=None, password=None, query={}).render_as_string()
         why = sentence(error, url)
-        if isinstance(error, MigrationImpossible):
-            why += " (Did a later release of the router migrate it? Then start that one.)"
         raise InvalidConfiguration(f"ROUTER_LEDGER_URL: the database {where} cannot be used: {why}") from None
     return engine
 

@@ -31,7 +31,7 @@ class MemoryLedger:
 
     def __init__(self, capacity: int, contents: Contents = Contents.NONE, now: Callable[[], float] = time.time) -> None:
         """`capacity`: how many decisions are kept; `now`: seconds since the epoch."""
-        self.dropped = 0  # nothing waits to be written here
+        self.dropped = self.queued = 0  # nothing waits to be written here
         self._capacity = capacity
         self._contents = contents
         self._decisions: OrderedDict[str, Decision] = OrderedDict()

@@ -65,6 +65,10 @@ class WriteQueue(Generic[Entry]):
         if full:
             self._tell("ledger_full", dropped=self.dropped)
 
+    def __len__(self) -> int:
+        """How many entries are not written yet."""
+        return len(self._entries)
+
     def pending(self) -> tuple[Entry, ...]:
         """What is not written yet, in the order of arrival."""
         with self._lock:

@@ -193,4 +193,5 @@ def _summary(row: Row[tuple[object, ...]]) -> Summary:
         cheapest_cost_usd=row.cheapest_actual_cost_usd,
         tokens_estimated=row.tokens_estimated,
         caller=row.caller,
+        time_to_first_byte_seconds=row.time_to_first_byte_seconds,
     )

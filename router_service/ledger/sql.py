@@ -65,6 +65,11 @@ class SqlLedger:
         """Decisions and reports that were not kept."""
         return self._queue.dropped
 
+    @property
+    def queued(self) -> int:
+        """Decisions and reports that are not written yet."""
+        return len(self._queue)
+
     def record(self, decision: Decision) -> None:
         """Keep a decision; it can be found at once, and listed when it is written."""
         kept = keep(decision, self._contents)

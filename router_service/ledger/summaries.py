@@ -43,6 +43,7 @@ class Reported(Word, frozen=True):
     cheapest_actual_cost_usd: float | None = None
     reported_at: float | None = None
     tokens_estimated: bool = False
+    time_to_first_byte_seconds: float = 0.0
 
 
 def add_up(arrivals: Iterable[Arrived]) -> Reported:
@@ -59,6 +60,7 @@ def add_up(arrivals: Iterable[Arrived]) -> Reported:
             served_model=report.served_model or known.served_model,
             outcome=known.outcome if settled else report.outcome,
             reported_at=max(known.reported_at or 0.0, arrived.received),
+            time_to_first_byte_seconds=report.time_to_first_byte_seconds or known.time_to_first_byte_seconds,
         )
         if report.tokens_estimated and known.input_tokens and not known.tokens_estimated:
             # What the provider counted is better than what was estimated, whichever came first.
@@ -108,6 +110,7 @@ def summarise(decision: Decision, reported: Reported) -> Summary:
         cheapest_cost_usd=reported.cheapest_actual_cost_usd,
         tokens_estimated=reported.tokens_estimated,
         caller=request.caller,
+        time_to_first_byte_seconds=reported.time_to_first_byte_seconds,
     )
 
 

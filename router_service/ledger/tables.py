@@ -43,6 +43,7 @@ DECISIONS = Table(
     Column("reported_at", Double),
     Column("tokens_estimated", Boolean, nullable=False, server_default=false()),
     Column("caller", Text, nullable=False, server_default=""),
+    Column("time_to_first_byte_seconds", Double, nullable=False, server_default="0"),
     Column("trace", JSON, nullable=False),
     Index("decisions_by_time", "time", "id"),
     Index("decisions_by_tenant", "tenant", "time", "id"),

@@ -11,6 +11,7 @@ from router_service.stores.memory import MemoryStore
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 # About 30 MB when full; a pin and a cached answer are an entry each.
 DEFAULT_CAPACITY = 100_000
+OP_TIMEOUT = 0.05
 
 
 class Store(Protocol):
@@ -29,10 +30,13 @@ class Store(Protocol):
         """Close what is open; the store is not used afterwards."""
 
 
-def open_store(url: str, on_problem: Callable[[str], None], capacity: int = DEFAULT_CAPACITY) -> Store:
+def open_store(
+    url: str, on_problem: Callable[[str], None], capacity: int = DEFAULT_CAPACITY, op_timeout: float = OP_TIMEOUT
+) -> Store:
     """The store at ROUTER_REDIS_URL, "" meaning this process's memory; InvalidConfiguration when it is no address.
 
-    `on_problem` is told in a sentence when Redis is left alone, and when it is back; `capacity` is memory's, in entries.
+    `on_problem` is told in a sentence when Redis is left alone, and when it is back; `capacity` is memory's, in entries;
+    `op_timeout` the most seconds that an operation of Redis may take.
     """
     if not url:
         return MemoryStore(capacity)
@@ -42,7 +46,7 @@ def open_store(url: str, on_problem: Callable[[str], None], capacity: int = DEFA
     from router_service.stores.redis import RedisStore  # noqa: PLC0415
 
     try:
-        return RedisStore(url, on_problem=on_problem)
+        return RedisStore(url, on_problem=on_problem, op_timeout=op_timeout)
     except (ValueError, TypeError) as error:
         # The address may hold a password, so it is not repeated.
         raise InvalidConfiguration(f"ROUTER_REDIS_URL: not an address ({type(error).__name__})") from None

@@ -55,8 +55,8 @@ class RedisStore:
             timeout=None,  # `op_timeout` bounds the wait for a connection too
             # Retries would take the decision's time; `_do` is what bounds an operation.
             retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=LOOK,
-            socket_timeout=LOOK,
+            socket_connect_timeout=max(op_timeout, LOOK),
+            socket_timeout=max(op_timeout, LOOK),
         )
         self._redis: Redis = Redis.from_pool(pool)
         self._take = self._redis.register_script(TAKE)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from protos.router.v1 import router_pb2 as pb
 from router_service.catalog import MODEL_ID
 from router_service.domain import NOBODY, Leased, Message, Outcome, PreviousReply, Purpose, Request, Requirements
 from router_service.errors import FieldViolation, InvalidRequest
 from router_service.records import Query, Report
+from router_service.tracing.span import TraceContext
 from router_service.wire.words import OUTCOMES, PURPOSES, seconds
 
 MAX_CANDIDATES = 64
@@ -75,6 +76,17 @@ def read_request(message: pb.SelectModelRequest) -> Request:
     if violations:
         raise InvalidRequest(violations)
     return request
+
+
+def read_trace(message: pb.SelectModelRequest, call: Iterable[tuple[str, str | bytes]] = ()) -> TraceContext:
+    """Which trace a request belongs to: its own word counts, else that of its call's metadata, `call`."""
+    if message.HasField("trace_context"):
+        told = message.trace_context
+        return TraceContext(told.traceparent, told.tracestate)
+    parents = [value for name, value in call if name == "traceparent" and isinstance(value, str)]
+    states = [value for name, value in call if name == "tracestate" and isinstance(value, str)]
+    # Two parents are none.
+    return TraceContext(parents[0] if len(parents) == 1 else "", ",".join(states))
 
 
 def read_report(message: pb.ReportOutcomeRequest) -> Report:

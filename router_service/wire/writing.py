@@ -5,13 +5,13 @@ from __future__ import annotations
 from protos.router.v1 import router_pb2 as pb
 from router_service.catalog import Catalog, Model, Profile
 from router_service.domain import Decision, LearningTrace, PreviousReply, Ranked, Removed
-from router_service.errors import NoCandidate, RouterError
+from router_service.errors import InvalidRequest, NoCandidate, RouterError
 from router_service.ledger.sums import total
 from router_service.records import Page, Report, Savings, Spending, Summary
 from router_service.wire.words import SOURCES, duration, outcome_number, purpose_number, timestamp
 
-# Removed candidates that a refusal tells of.
-MOST_REMOVED = 20
+# Removed candidates, or fields, that a refusal tells of, and letters of what it says of a field: as many as for one request.
+MOST_TOLD, LONGEST_DETAIL = 20, 100
 
 
 def write_decision(decision: Decision) -> pb.SelectModelResponse:
@@ -170,12 +170,14 @@ def write_report(report: Report) -> pb.ReportOutcomeRequest:
 
 def write_refusal(error: RouterError, code: int) -> pb.Refusal:
     """What a request or a report of a batch was refused with."""
-    removed = error.most_telling(MOST_REMOVED) if isinstance(error, NoCandidate) else ()
+    removed = error.most_telling(MOST_TOLD) if isinstance(error, NoCandidate) else ()
+    violations = error.violations[:MOST_TOLD] if isinstance(error, InvalidRequest) else ()
     return pb.Refusal(
         code=code,
         reason=error.reason,
         message=str(error)[:1000],
         removed=[_write_removed(entry) for entry in removed],
+        fields=[pb.FieldViolation(field=one.field, description=one.description[:LONGEST_DETAIL]) for one in violations],
     )
 
 
@@ -215,7 +217,13 @@ def write_summary(summary: Summary) -> pb.DecisionSummary:
         previous_outcome=outcome_number(summary.previous_outcome),
         tokens_estimated=summary.tokens_estimated,
         caller=summary.caller,
+        time_to_first_byte=duration(summary.time_to_first_byte_seconds),
     )
+
+
+def write_server_info(release: str) -> pb.GetServerInfoResponse:
+    """Which release answers, and how much of the contract it knows."""
+    return pb.GetServerInfoResponse(release=release, contract_revision=max(pb.ContractRevision.values()))
 
 
 def write_page(page: Page) -> pb.ListDecisionsResponse:

@@ -15,12 +15,12 @@ from tests.bad_input.frames import SELECT
 from tests.bad_input.house import House
 from tests.bad_input.rpc import alive, called, open_channel, request
 from tests.bad_input.wire import exchange
-from tests.processes import Process
+from tests.processes import NEVER, Process
 
 # Of what was resident before, and what allocators keep for the next large request.
 SHARE, SLACK_BYTES = 1.15, 32 * 2**20
 SLACK_FILES = 5
-QUIET_SECONDS = 60.0
+QUIET_SECONDS = NEVER
 # Of all that fits into a message this makes the most objects.
 MOST_MESSAGES = request(messages=[{"role": "user", "text": ""}] * 100_000)
 COMPLAINTS = ("Traceback", "never retrieved", "was destroyed")
@@ -35,17 +35,17 @@ def warmed_up(house: House) -> Mapping[str, Footprint]:
     """Do ordinary work, small and large, and say what each process holds then."""
     _work(house, 30)
     for _ in range(2):
-        exchange(house.edge_port, [post(of_length(LIMIT))], 30)
+        exchange(house.edge_port, [post(of_length(LIMIT))], NEVER)
     with open_channel(house, secure=False) as channel:
         for _ in range(10):
-            called(channel, MOST_MESSAGES, SELECT, (), 10, streaming=False)
+            called(channel, MOST_MESSAGES, SELECT, (), NEVER, streaming=False)
     _work(house, 10)
     return held(house)
 
 
 def _work(house: House, times: int) -> None:
     for _ in range(times):
-        exchange(house.edge_port, [post(), post(chat(stream=True))], 10, answers=2)
+        exchange(house.edge_port, [post(), post(chat(stream=True))], NEVER, answers=2)
         alive(house)
         alive(house, secure=True)
 

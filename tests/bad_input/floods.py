@@ -22,7 +22,7 @@ from tests.bad_input.frames import PREFACE, SELECT, WATCH, Connection, Stream, d
 from tests.bad_input.house import CONNECTION_SECONDS, MOST_CALLS, House
 from tests.bad_input.rpc import ALLOWED, alive, answered, called, open_channel, request
 from tests.bad_input.wire import exchange, handshake
-from tests.processes import wait_until
+from tests.processes import NEVER, wait_until
 
 MANY = 10_000
 # How a call too many is refused: RESOURCE_EXHAUSTED, or, where one connection alone has too many, HTTP/2's REFUSED_STREAM
@@ -117,7 +117,7 @@ def _is_refused(stream: Stream) -> bool:
 
 def _taken_again(house: House) -> None:
     """With a connection its calls end, and others have their turn."""
-    wait_until(lambda: not alive(house), "calls are taken again", 10)
+    wait_until(lambda: not alive(house), "calls are taken again")
 
 
 def _resets(connection: Connection) -> Iterator[bytes]:
@@ -191,7 +191,7 @@ def _flood(frames: Callable[[Connection], Iterator[bytes]], *, dropped: bool) ->
                     break
             connection.send(batch)
             problems = alive(house)
-            connection.read_until(lambda come: come.dropped, 2.0)
+            connection.read_until(lambda come: come.dropped, NEVER if dropped else 2.0)
             seen = Seen("dropped" if connection.dropped else "kept", problems=problems + alive(house))
             if dropped and not connection.dropped:
                 seen.problems.append("the connection was not dropped")

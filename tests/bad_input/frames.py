@@ -13,6 +13,8 @@ from types import TracebackType
 from hpack import Decoder, Encoder
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame, PingFrame, RstStreamFrame, SettingsFrame
 
+from tests.processes import NEVER
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SELECT = "/router.v1.RouterService/SelectModel"
 WATCH = "/router.v1.RouterService/WatchDecisions"
@@ -37,7 +39,7 @@ class Connection:
 
     def __init__(self, port: int, authority: Path | None = None) -> None:
         """`authority`: whose certificate a server with TLS shows."""
-        plain = socket.create_connection(("127.0.0.1", port), timeout=5)
+        plain = socket.create_connection(("127.0.0.1", port), timeout=NEVER)
         self._socket: socket.socket = plain
         if authority is not None:
             context = ssl.create_default_context(cafile=str(authority))

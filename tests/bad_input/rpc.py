@@ -15,6 +15,7 @@ from tests.bad_input.case import Act, Case, Check, Expected, Seen, nothing_more
 from tests.bad_input.footprint import peak_bytes
 from tests.bad_input.frames import SELECT, WATCH, Connection
 from tests.bad_input.house import DEADLINE_SECONDS, TOKEN, House
+from tests.processes import NEVER
 
 REPORT = "/router.v1.RouterService/ReportOutcome"
 HEALTH = "/grpc.health.v1.Health/Check"
@@ -53,7 +54,7 @@ def rpc(
     metadata: Metadata = (),
     secure: bool = False,
     streaming: bool = False,
-    timeout: float | None = 5.0,
+    timeout: float | None = NEVER,
     compression: grpc.Compression | None = None,
 ) -> Act:
     """Call a method with these bytes as the message; afterwards the router must still decide."""
@@ -71,7 +72,7 @@ def alive(house: House, *, secure: bool = False) -> list[str]:
     """What is wrong with the router, if anything."""
     with open_channel(house, secure=secure) as channel:
         # Without messages Not Diamond is not asked, so the answer takes no time.
-        seen = called(channel, request(), SELECT, ALLOWED if secure else (), 10.0, streaming=False)
+        seen = called(channel, request(), SELECT, ALLOWED if secure else (), NEVER, streaming=False)
     return [] if seen.codes == ["OK"] else [f"afterwards the router answers {seen.words}"]
 
 

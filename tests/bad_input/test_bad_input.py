@@ -10,6 +10,9 @@ from tests.bad_input.footprint import Footprint
 from tests.bad_input.house import House, running
 from tests.bad_input.table import CASES, ENTRIES
 
+# Seconds by which a busy machine may pass a case's; whether that is held `python -m tests.bad_input` judges.
+BUSY = 30.0
+
 
 @pytest.fixture(scope="module")
 def house() -> Iterator[House]:
@@ -28,7 +31,7 @@ def test_every_entry_has_a_case():
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_it_comes_back_as_it_must(house: House, before: Mapping[str, Footprint], case: Case):
-    verdict = judge(case, house)
+    verdict = judge(case, house, BUSY)
     assert verdict.problem == "", f"answer seen: {verdict.seen}"
 
 

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from tests.processes import NEVER
+
 # What is read at once, and written at once.
 PIECE = 256 * 1024
 
@@ -67,7 +69,7 @@ def exchange(
     """
     came = Exchange()
     end = time.monotonic() + seconds
-    connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=NEVER)
     with contextlib.closing(connection):
         connection.setblocking(False)
         waiting = iter(steps)

@@ -156,9 +156,13 @@ def seat(tmp_path_factory: pytest.TempPathFactory):
 @pytest.mark.parametrize("load", LOADS[:8], ids=lambda load: load.name)
 def test_the_mock_answers_each_load_as_it_wishes(seat: rounds.Seat, load: Load):
     assert answers.wrong(seat.running, load, 1) == ""
-    taken = rounds.once(seat, replace(load, seconds=0.2), placement.FREE)
+    # For as long as it takes until something has been served, which on a busy machine is longer than usual.
+    for seconds in (0.2, 2.0, 20.0):
+        taken = rounds.once(seat, replace(load, seconds=seconds), placement.FREE)
+        assert taken.errors == 0
+        if taken.served:
+            break
     assert taken.served > 0
-    assert taken.errors == 0
     assert (taken.first_ms is not None) == bool(load.reply.events)
 
 
@@ -190,7 +194,7 @@ def test_streams_are_watched_while_they_are_open(seat: rounds.Seat):
 
 @compiled
 def test_what_is_not_whole_is_an_error(seat: rounds.Seat, tmp_path: Path):
-    load = replace(LOADS[6], seconds=0.2, connections=2)
+    load = replace(LOADS[6], seconds=1.0, connections=2)
     short = tmp_path / "short.http"
     short.write_bytes(bodies.raw("/v1/chat/completions", {}, bodies.body("up", 2_000, Reply(3))))
     counted, _ = generator.run(load, seat.running.ports, [short], 1)

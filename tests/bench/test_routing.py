@@ -174,7 +174,7 @@ def test_without_the_recorded_results_it_says_so_and_replays_a_made_up_table(tmp
         env={**os.environ, "SHARED_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""curl, as the README has it: every form plain and streamed, an error's status and text, and what is not served."""
+"""curl, as the documentation has it: every form plain and streamed, an error's status and text, and what is not served."""
 
 import json
 import shutil

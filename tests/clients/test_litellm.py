@@ -53,7 +53,7 @@ def got(running_gateway: Gateway) -> Got:
         env={**env, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

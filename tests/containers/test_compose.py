@@ -2,10 +2,12 @@
 
 import json
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -34,7 +36,9 @@ class Compose:
 
     def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         argv = ["docker", "compose", "-p", "router-test", *words]
-        return subprocess.run(argv, cwd=ROOT, env=dict(self.env), capture_output=True, text=True, check=check)
+        done = subprocess.run(argv, cwd=ROOT, env=dict(self.env), capture_output=True, text=True, check=False)
+        assert not check or done.returncode == 0, f"docker compose {' '.join(words)}:\n{done.stderr[-3000:]}"
+        return done
 
     def inspect(self, service: str) -> dict:
         identity = self.run("ps", "-q", service).stdout.split()[0]
@@ -61,7 +65,12 @@ def compose() -> Iterator[Compose]:
     except engine.NoEngine as error:
         pytest.skip(str(error))
     port = free_port()
-    ports = {"EDGE_PORT": str(port), "ROUTER_PORTS": "0", "ROUTER_MAX_CONNECTION_AGE_SECONDS": str(CONNECTION_AGE)}
+    ports = {
+        "EDGE_PORT": str(port),
+        "EDGE_PAGE_PORT": str(free_port()),
+        "ROUTER_PORTS": "0",
+        "ROUTER_MAX_CONNECTION_AGE_SECONDS": str(CONNECTION_AGE),
+    }
     made = Compose({**env, **ports}, port)
     try:
         started = time.monotonic()
@@ -119,3 +128,16 @@ def test_a_router_scaled_to_three_shares_the_load_and_no_request_fails(compose: 
     compose.run("up", "--detach", "--wait", "--no-recreate", "--scale", "router=1")
     for _ in range(40):
         assert compose.ask() == (200, "local")
+
+
+def test_the_doctor_finds_the_containers_well_by_their_published_ports(compose: Compose, tmp_path: Path):
+    router = compose.run("port", "router", "50051").stdout.strip()
+    settings = tmp_path / "settings"
+    settings.write_text(f"EDGE_LISTEN=127.0.0.1:{compose.port}\nROUTER_LISTEN={router}\n")
+    argv = [sys.executable, "-m", "console", "--env-file", str(settings), "doctor", "--json"]
+    ran = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    findings = {one["check"]: one for one in json.loads(ran.stdout)["findings"]}
+    assert not [one for one in findings.values() if one["level"] == "problem"]
+    assert ran.returncode == 0
+    # Who answers there is no process that is seen here.
+    assert findings["edge"]["level"] == findings["router"]["level"] == "ok"

@@ -92,7 +92,7 @@ def demo() -> Iterator[DemoClient]:
             assert server.stderr
             log = iter(server.stderr.readline, "")
             found = next(match for line in log if (match := re.search(r"http://[\d.]+:\d+", line)))
-            with httpx.Client(base_url=found.group(), timeout=20) as http:
+            with httpx.Client(base_url=found.group(), timeout=60) as http:
                 yield DemoClient(http)
         finally:
             server.terminate()

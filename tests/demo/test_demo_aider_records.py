@@ -1,12 +1,13 @@
 """Every request that a real Aider was recorded to send gets a usable reply."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-RECORDS = Path(__file__).resolve().parents[3] / "shared" / "aider_corpus"
+from tests.processes import SHARED
+
+RECORDS = SHARED / "aider_corpus"
 
 
 def recorded_bodies() -> dict[str, dict[str, Any]]:

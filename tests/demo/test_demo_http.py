@@ -113,7 +113,7 @@ def test_a_wrong_setting_stops_the_start_and_is_named(setting: tuple[str, str]) 
     command = [sys.executable, "-m", "demo"]
     environment = {**os.environ, setting[0]: setting[1]}
     started = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=20, check=False
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert started.returncode == 1
     assert setting[0] in started.stderr

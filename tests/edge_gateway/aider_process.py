@@ -5,6 +5,7 @@ import uuid
 from dataclasses import dataclass, field
 
 import aiohttp
+import grpc
 from google.protobuf.json_format import MessageToDict
 
 from protos.router.v1 import router_pb2 as pb
@@ -57,8 +58,20 @@ class Answer:
         return self.headers["x-router-decision-id"]
 
     def explained(self) -> dict:
+        """Once the router knows of it: what the edge decides under a lease it is told a moment later."""
         request = pb.ExplainDecisionRequest(decision_id=self.decision)
-        return MessageToDict(call(self.system.router_port, "ExplainDecision", request))
+        found: list[dict] = []
+
+        def known() -> bool:
+            try:
+                found.append(MessageToDict(call(self.system.router_port, "ExplainDecision", request)))
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.NOT_FOUND:
+                    raise
+            return bool(found)
+
+        wait_until(known, f"decision {self.decision} known to the router")
+        return found[0]
 
     @property
     def linked(self) -> str:
@@ -75,7 +88,7 @@ class Answer:
 
     async def reported(self, outcome: str) -> dict:
         """Wait until this outcome has been reported; the report."""
-        await asyncio.to_thread(wait_until, lambda: outcome in self.reports(), f"report of {outcome}", 10)
+        await asyncio.to_thread(wait_until, lambda: outcome in self.reports(), f"report of {outcome}")
         name = f"OUTCOME_{outcome.upper()}"
         return next(report for report in self.explained()["outcomes"] if report["outcome"] == name)
 

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from edge_gateway import chat_request
-from edge_gateway.adaptations import RULES, Adaptations, Asked, adapted_body
+from edge_gateway.adaptations import RULES, Adaptation, Adaptations, Asked, Changes
 from edge_gateway.errors import GatewayError
 from edge_gateway.forms import COMPLETIONS
 from edge_gateway.prompt_messages import repeats_user
@@ -22,6 +22,14 @@ from tests.router_service.calls import call
 
 USER = {"role": "user", "content": "hi"}
 LONG = "rules " * 1000
+
+
+def adapted_body(raw: bytes, adaptations: list[Adaptation], stable: int) -> tuple[bytes, list[dict]]:
+    """The body for models that need these, and what each of them is sent beside it."""
+    changes = Changes.of(adaptations)
+    members = changes.members(raw)
+    params = changes.given(members, adaptations)
+    return changes.body(raw, members, stable), params
 
 
 def fitted(rule: str, stable: int = 0, **body) -> dict:

@@ -71,7 +71,7 @@ def sending(pieces: list[bytes], media_type: str):
 def post(url: str, path: str, body: bytes) -> tuple[int, bytes]:
     """A request written byte for byte as it stands."""
     address = urlsplit(url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
     try:
         connection.request("POST", path, body, {"content-type": "application/json"})
         answer = connection.getresponse()

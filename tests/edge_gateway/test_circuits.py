@@ -13,7 +13,7 @@ from tests.clock import Clock
 from tests.conftest import System, edge_beside, router_beside
 from tests.fakes import provider as fake
 from tests.fakes.behaviours import stream
-from tests.processes import wait_until
+from tests.processes import NEVER, wait_until
 from tests.redis_server import RedisServer
 
 BODY = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
@@ -210,7 +210,7 @@ async def test_edges_that_share_a_redis_leave_a_model_alone_together(http, heari
         assert (await post(http, one, model="fake/second"))[0] == 429
         # By itself the other edge would find nothing wrong any more.
         hearing.provider.script.clear()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(NEVER):
             while (await post(http, two, model="fake/second"))[0] != 503:
                 pass
         seen = len(hearing.provider.seen)

@@ -3,9 +3,11 @@
 import asyncio
 import io
 import json
+import os
 import threading
-import time
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -13,9 +15,9 @@ from aiohttp import web
 from google.protobuf.json_format import MessageToDict
 
 from protos.router.v1 import router_pb2 as pb
-from tests.conftest import System
+from tests.conftest import HASTE, System
 from tests.fakes import provider as fake
-from tests.processes import free_port, log_events, start_edge, wait_until
+from tests.processes import NEVER, Process, at_rest, free_port, log_events, start_edge, wait_until
 from tests.router_service.calls import call
 
 MESSAGES = [{"role": "user", "content": "hello"}]
@@ -97,9 +99,9 @@ async def test_a_provider_that_refuses_the_connection_is_followed_by_the_next(ht
     assert headers["x-served-model"] == "fake/second"
 
 
-async def test_a_provider_that_stays_silent_is_followed_by_the_next_after_the_first_byte_timeout(http, system):
-    system.provider.script["first"] = fake.silence
-    status, headers, body = await ask(http, system, stream=True)
+async def test_a_provider_that_stays_silent_is_followed_by_the_next_after_the_first_byte_timeout(http, hasty):
+    hasty.provider.script["first"] = fake.silence
+    status, headers, body = await ask(http, hasty, stream=True)
     assert (status, body) == (200, b"".join(fake.EVENTS))
     assert headers["x-served-model"] == "fake/second"
 
@@ -127,14 +129,14 @@ async def test_a_stream_that_is_cut_ends_in_an_error_event_and_never_cleanly(htt
     assert b"[DONE]" not in body
 
 
-async def test_a_stream_that_stalls_ends_in_an_error_event(http, system):
+async def test_a_stream_that_stalls_ends_in_an_error_event(http, hasty):
     async def stall(request, body):
         response = await fake.stream(request, fake.EVENTS[:1])
         await asyncio.Event().wait()
         return response
 
-    system.provider.script["first"] = stall
-    _, _, body = await ask(http, system, stream=True)
+    hasty.provider.script["first"] = stall
+    _, _, body = await ask(http, hasty, stream=True)
     assert b'"code": "stream_idle_timeout"' in body
     assert b"[DONE]" not in body
 
@@ -316,27 +318,36 @@ async def test_the_delivery_is_reported_to_the_router(http, system, stream):
     assert (outcome["inputTokens"], outcome["outputTokens"]) == (11, 7)
 
 
+async def leave_once_asked(asking: asyncio.Future[Any], system: System) -> None:
+    """Have a client leave as soon as the provider has its request."""
+    await asyncio.to_thread(wait_until, lambda: bool(system.provider.seen), "the provider asked")
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
 async def test_a_client_that_leaves_before_the_first_byte_frees_the_work(http, system):
     system.provider.script = dict.fromkeys(("first", "second"), fake.silence)
-    with pytest.raises(asyncio.TimeoutError):
-        async with asyncio.timeout(0.5):
-            await ask(http, system, stream=True)
-    await asyncio.to_thread(wait_until, lambda: departures(system) > 0, "the edge noticed")
-    await asyncio.to_thread(wait_until, system.provider.seen[0].closed.is_set, "the provider was let go", 5)
+    at_rest(system.url)
+    gone = departures(system)
+    await leave_once_asked(asyncio.create_task(ask(http, system, stream=True)), system)
+    await asyncio.to_thread(wait_until, lambda: departures(system) > gone, "the edge noticed")
+    await asyncio.to_thread(wait_until, system.provider.seen[0].closed.is_set, "the provider was let go")
 
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_client_that_leaves_before_the_first_byte_is_told_of_as_interrupted(http, system, stream):
+    at_rest(system.url)
     started, key = len(log_events(system.edge, "completion")), {"authorization": "Bearer leaves-early"}
     system.provider.script = dict.fromkeys(("first", "second"), fake.silence)
     body = {"model": "auto", "messages": MESSAGES, "stream": stream}
-    with pytest.raises(asyncio.TimeoutError):
-        await asyncio.wait_for(http.post(system.url + "/v1/chat/completions", json=body, headers=key), 0.5)
+    asking = asyncio.ensure_future(http.post(system.url + "/v1/chat/completions", json=body, headers=key))
+    await leave_once_asked(asking, system)
 
     def told() -> list[dict]:
         return log_events(system.edge, "completion")[started:]
 
-    await asyncio.to_thread(wait_until, lambda: bool(told()), "the log line", 10)
+    await asyncio.to_thread(wait_until, lambda: bool(told()), "the log line")
     (line,) = told()
     assert line["outcome"] == "interrupted"
     # The provider has been given the prompt, and asks for its price.
@@ -347,7 +358,7 @@ async def test_a_client_that_leaves_before_the_first_byte_is_told_of_as_interrup
         found = MessageToDict(call(system.router_port, "ExplainDecision", request)).get("outcomes", [])
         return [report["outcome"] for report in found]
 
-    await asyncio.to_thread(wait_until, lambda: reported() == ["OUTCOME_INTERRUPTED"], "the report", 10)
+    await asyncio.to_thread(wait_until, lambda: reported() == ["OUTCOME_INTERRUPTED"], "the report")
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -372,7 +383,7 @@ async def test_a_reply_whose_text_cannot_be_read_is_relayed_and_counts_as_comple
     def lines() -> list[dict]:
         return [line for line in log_events(system.edge, "completion") if line["decision_id"] == wanted]
 
-    await asyncio.to_thread(wait_until, lambda: bool(lines()), "the log line", 10)
+    await asyncio.to_thread(wait_until, lambda: bool(lines()), "the log line")
     (line,) = lines()
     assert (line["outcome"], line["input_tokens"], line["output_tokens"]) == ("completed", 9, 2)
 
@@ -438,13 +449,13 @@ async def test_what_a_web_page_could_send_unasked_is_refused_whoever_sends_it(ht
     assert system.provider.seen == []
 
 
-async def test_a_plain_answer_may_take_longer_than_a_streams_first_byte(http, system):
+async def test_a_plain_answer_may_take_longer_than_a_streams_first_byte(http, hasty):
     async def slow(request, body):
-        await asyncio.sleep(2.5)  # more than the first-byte time-out of this system
+        await asyncio.sleep(HASTE + 0.5)
         return await fake.answer(request, body)
 
-    system.provider.script["first"] = slow
-    status, headers, body = await ask(http, system)
+    hasty.provider.script["first"] = slow
+    status, headers, body = await ask(http, hasty)
     assert (status, body) == (200, fake.PLAIN)
     assert headers["x-served-model"] == "fake/first"
 
@@ -531,12 +542,18 @@ async def test_a_providers_words_are_told_so_that_clients_understand_them(http, 
     "text", ["expert code analyst" + "\n" * 3000, "\n" * 50_000, "1. The opening fence and code language" * 4000]
 )
 async def test_no_text_holds_the_edge_up(http, system, text):
-    started = time.monotonic()
+    before = worked(system.edge)
     messages = [{"role": "system", "content": text}, {"role": "user", "content": "x" + text}]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(NEVER):
         status, _, _ = await ask(http, system, messages=messages)
     assert status == 200
-    assert time.monotonic() - started < 5
+    assert worked(system.edge) - before < 5
+
+
+def worked(process: Process) -> float:
+    """Seconds that the processors have worked for it: what the machine does besides takes none of them."""
+    ticks = Path(f"/proc/{process.popen.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 async def test_an_image_beside_a_tool_is_not_counted_as_text(http, system):
@@ -557,6 +574,7 @@ async def test_a_client_that_leaves_while_it_sends_leaves_no_traceback(http, sys
     head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{"
     writer.write(head.encode())
     await writer.drain()
+    at_rest(system.url)
     gone = departures(system)
     writer.close()
     await asyncio.to_thread(wait_until, lambda: departures(system) > gone, "the edge noticed")
@@ -568,6 +586,7 @@ async def test_a_failed_request_is_one_line_in_the_log(http, system):
     _, headers, _ = await ask(http, system)
     wanted = headers["x-request-id"]
     await asyncio.to_thread(wait_until, lambda: wanted in system.edge.text(), "the log line")
+    at_rest(system.url)
     assert len([line for line in system.edge.text().splitlines() if wanted in line]) == 1
 
 
@@ -614,7 +633,7 @@ async def logged(system: System, request_id: str) -> dict:
     def found() -> list[dict]:
         return [line for line in log_events(system.edge, "completion") if line["request_id"] == request_id]
 
-    await asyncio.to_thread(wait_until, lambda: bool(found()), "the log line", 10)
+    await asyncio.to_thread(wait_until, lambda: bool(found()), "the log line")
     return found()[0]
 
 

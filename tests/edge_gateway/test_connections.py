@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.processes import Process, free_port, start_edge, wait_until
+from tests.processes import NEVER, Process, free_port, start_edge, wait_until
 
 Connect = Callable[..., socket.socket]
 HEALTH = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -37,7 +37,7 @@ def connect(edge: tuple[int, Process]) -> Iterator[Connect]:
     def connect(*sent: bytes, port: int = 0) -> socket.socket:
         client = socket.create_connection(("127.0.0.1", port or edge[0]))
         opened.append(client)
-        client.settimeout(20)
+        client.settimeout(NEVER)
         for part in sent:
             client.sendall(part)
         return client
@@ -100,7 +100,7 @@ def test_one_address_may_not_take_all_connections_and_gets_room_again(connect):
     assert b"too_many_connections" in refused
     for client in held:
         client.close()
-    wait_until(lambda: connect(HEALTH).recv(65536).startswith(b"HTTP/1.1 200"), "room again", 20)
+    wait_until(lambda: connect(HEALTH).recv(65536).startswith(b"HTTP/1.1 200"), "room again")
 
 
 def test_the_rest_of_a_request_that_was_answered_before_it_was_read_is_no_large_header_of_the_next(connect):
@@ -122,7 +122,7 @@ def test_the_rest_of_a_request_that_was_answered_before_it_was_read_is_no_slow_h
     client.settimeout(2.5)
     with pytest.raises(TimeoutError):
         client.recv(1)
-    client.settimeout(20)
+    client.settimeout(NEVER)
     client.sendall(HEALTH)
     assert until(client, b'"ok"}').startswith(b"HTTP/1.1 200")
 
@@ -168,7 +168,10 @@ def test_a_client_that_was_answered_when_it_asked_whether_to_go_on_is_told_not_t
 def test_a_request_that_still_comes_when_the_drain_is_over_is_told_of_the_end(connect):
     port = free_port()
     process = start_edge(port, EDGE_DRAIN_SECONDS="1")
-    client = connect(READ + b"1\r\n{\r\n", port=port)
+    client = connect(READ.replace(b"host", b"expect: 100-continue\r\nhost"), port=port)
+    # Its body is waited for by now.
+    until(client, b"HTTP/1.1 100 Continue\r\n\r\n")
+    client.sendall(b"1\r\n{\r\n")
     process.popen.send_signal(signal.SIGTERM)
     came = to_the_end(client)
     client.close()

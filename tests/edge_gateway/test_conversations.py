@@ -11,6 +11,7 @@ import uuid
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -514,6 +515,36 @@ def test_a_long_chat_takes_a_few_steps_a_turn_to_recognise():
     assert steps([*said, ("user", "hi")], Conversations(10, 10.0)) <= 3 * len(said) + 5_000
     history = [("system", PROMPTS["code"]), *said, ("user", "hi")]
     assert steps(history, Conversations(10, 10.0)) <= 3 * len(said) + 5_000
+
+
+def alike(known: Conversations, count: int, stated: str = "") -> None:
+    """Conversations that begin with the same words, and in which the same is replied."""
+    for number in range(count):
+        asked = request_of(BEGUN)
+        if stated:
+            asked = msgspec.structs.replace(asked, stated=f"{stated}{number}")
+        recognised = known.recognise(asked, 0.0, f"conv_{number}")
+        known.decided(recognised, f"dec_{number}", True)
+        known.ended(recognised.exchange, "fake/first", "completed", "Done.", said=True)
+
+
+BEGUN = [("system", PROMPTS["code"]), ("user", "mend it")]
+GOES_ON = [*BEGUN, ("assistant", "Done."), ("user", "and now?")]
+
+
+def test_a_reply_that_was_given_thousands_of_times_takes_no_more_steps_than_one_of_hundreds():
+    few, many = Conversations(10_000, 10.0), Conversations(10_000, 10.0)
+    alike(few, 500)
+    alike(many, 5_000)
+    assert steps(GOES_ON, many) <= steps(GOES_ON, few) + 100
+
+
+def test_a_stated_conversation_knows_its_reply_however_many_others_had_the_same():
+    known = Conversations(10_000, 10.0)
+    alike(known, 1_000, stated="mine-")
+    asked = msgspec.structs.replace(request_of(GOES_ON), stated="mine-3")
+    found = known.recognise(asked, 0.0, "conv_new")
+    assert (found.conversation_id, found.previous.decision_id) == ("mine-3", "dec_3")
 
 
 def test_a_forgotten_conversation_is_freed_without_the_garbage_collector():

@@ -11,10 +11,10 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from edge_gateway.connection import GONE, Connection
-from edge_gateway.connections import Bounds, Connections
-from edge_gateway.overload import Shedding, Valve
-from tests.processes import wait_until
+from edge_gateway.server.connection import GONE, Connection
+from edge_gateway.server.connections import Bounds, Connections
+from edge_gateway.server.overload import Shedding, Valve
+from tests.processes import NEVER, wait_until
 
 ASKED = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nx-trailer: b\r\n\r\n"
@@ -39,7 +39,7 @@ async def asking(
     )
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(NEVER):
             yield reader, writer, state
     finally:
         writer.close()

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from tests.conftest import System
 from tests.fakes import provider as fake
-from tests.processes import log_events, wait_until
+from tests.processes import NEVER, at_rest, log_events, wait_until
 
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -42,7 +42,7 @@ def ask(system: System) -> Iterator[Ask]:
         body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": "x" * characters}]}).encode()
         client = socket.create_connection((host, int(port)))
         clients.append(client)
-        client.settimeout(20)
+        client.settimeout(NEVER)
         client.sendall(HEAD % (b"text/plain", GROWING) + b"x" * GROWING)
         assert client.recv(65536).startswith(b"HTTP/1.1 400")
         # The head is answered by a word that says that the body is waited for.
@@ -71,12 +71,14 @@ def noticed(system: System, before: int) -> None:
 
 @pytest.mark.parametrize("characters", [100, LARGE])
 def test_a_client_that_has_sent_its_request_is_noticed_when_it_leaves(ask, system, characters):
+    at_rest(system.url)
     before = len(log_events(system.edge, "completion"))
     ask(characters).close()
     noticed(system, before)
 
 
 def test_a_client_that_has_sent_its_next_request_as_well_is_noticed_when_it_leaves(ask, system):
+    at_rest(system.url)
     before = len(log_events(system.edge, "completion"))
     client = ask(100)
     client.sendall(HEALTH)
@@ -99,7 +101,7 @@ def stream(system: System, version: bytes = b"1.1") -> socket.socket:
     body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": "x"}], "stream": True}).encode()
     host, port = system.url.removeprefix("http://").split(":")
     client = socket.create_connection((host, int(port)))
-    client.settimeout(20)
+    client.settimeout(NEVER)
     client.sendall((HEAD % (b"application/json", len(body))).replace(b"1.1", version) + body)
     return client
 
@@ -113,6 +115,7 @@ def stream(system: System, version: bytes = b"1.1") -> socket.socket:
     ids=["endless", "bad"],
 )
 def test_a_request_that_turns_out_bad_during_the_answer_to_another_ends_both_without_a_word(system, following):
+    at_rest(system.url)
     before = len(log_events(system.edge, "completion"))
     system.provider.script = dict.fromkeys(("first", "second"), begun)
     came = b""

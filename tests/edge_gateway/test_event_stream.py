@@ -161,6 +161,7 @@ def test_done_ends_a_stream_of_fewer_answers_than_were_asked_for():
 )
 def test_a_reply_without_text_may_still_say_something(message, said):
     answer = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
+    said = said._replace(reasons=("stop",))
     assert read_plain(answer) == (Usage(), said)
     observer = StreamObserver(read_event)
     observer.feed(b"data: " + answer.replace(b'"message"', b'"delta"') + b"\n\n")
@@ -170,3 +171,13 @@ def test_a_reply_without_text_may_still_say_something(message, said):
 def test_of_several_answers_the_first_ones_text_is_read():
     answer = b'{"choices":[{"index":1,"message":{"content":"b"}},{"index":0,"message":{"content":"a"}}]}'
     assert read_plain(answer) == (Usage(), Said("a", True))
+
+
+def test_a_provider_that_says_with_each_piece_why_it_ended_takes_no_more_memory_for_it():
+    observer = StreamObserver(read_event)
+    event = {"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": "stop"}]}
+    for _ in range(1000):
+        observer.feed(b"data: " + json.dumps(event).encode() + b"\n\n")
+    assert observer.finished
+    assert 0 < len(observer.said.reasons) <= 32
+    assert observer.said.text == "x" * 1000

@@ -14,16 +14,16 @@ from tests.fakes import anthropic, openai_forms, openai_responses
 from tests.fakes import provider as fake
 
 STREAMS = {
-    "chat": (CHAT, fake.EVENTS, Said("grüß dich", True), Usage(11, 7)),
+    "chat": (CHAT, fake.EVENTS, Said("grüß dich", True, ("stop",)), Usage(11, 7)),
     "responses": (RESPONSES, openai_responses.EVENTS, Said("hello there", True), None),
-    "messages": (MESSAGES, anthropic.EVENTS, Said("hello", True), Usage(9, 3)),
-    "completions": (COMPLETIONS, openai_forms.COMPLETION_EVENTS, Said("hello there", True), None),
+    "messages": (MESSAGES, anthropic.EVENTS, Said("hello", True, ("end_turn",)), Usage(9, 3)),
+    "completions": (COMPLETIONS, openai_forms.COMPLETION_EVENTS, Said("hello there", True, ("stop",)), None),
 }
 PLAINS = {
-    "chat": (CHAT, fake.PLAIN, Said("hi", True), Usage(11, 7)),
+    "chat": (CHAT, fake.PLAIN, Said("hi", True, ("stop",)), Usage(11, 7)),
     "responses": (RESPONSES, openai_responses.PLAIN, Said("hello there", True), None),
-    "messages": (MESSAGES, anthropic.PLAIN, Said("hello", True), Usage(9, 3)),
-    "completions": (COMPLETIONS, openai_forms.COMPLETION, Said("hello there", True), Usage(5, 3)),
+    "messages": (MESSAGES, anthropic.PLAIN, Said("hello", True, ("end_turn",)), Usage(9, 3)),
+    "completions": (COMPLETIONS, openai_forms.COMPLETION, Said("hello there", True, ("stop",)), Usage(5, 3)),
     "embeddings": (EMBEDDINGS, openai_forms.EMBEDDING, Said("", True), None),
 }
 

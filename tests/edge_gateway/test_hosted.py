@@ -13,7 +13,7 @@ import pytest
 from edge_gateway import chat_request
 from edge_gateway.adaptations import Adaptations, Asked
 from edge_gateway.forms import CHAT
-from edge_gateway.portkey_config import Bounds, Features, Hosted, fitting, plan
+from edge_gateway.portkey.config import Bounds, Features, Hosted, fitting, plan
 from edge_gateway.providers import Providers, reachable
 from edge_gateway.settings import load_config
 from router_service.settings import load_catalog

@@ -77,6 +77,17 @@ def test_as_many_values_as_may_be_are_let_pass_and_not_one_more(document, style,
     assert refusal(raw) == ("json_too_complex" if beside > 0 else "")
 
 
+@pytest.mark.parametrize("beside", [0, 1])
+@pytest.mark.parametrize("shift", range(-4, 5))
+@pytest.mark.parametrize("escape", [rb"\\\\", rb"\"", rb"\\\"", rb"\\\\\\\""])
+def test_no_escape_hides_values_or_makes_some_wherever_it_stands_in_a_long_text(escape, shift, beside):
+    commas = b"," * json_guard.MOST_VALUES
+    # Its escape stands around the end of a mebibyte, where a reader may take breath.
+    text = b'"' + commas + b"a" * ((1 << 20) - len(commas) - 2 + shift) + escape + commas + b'"'
+    ones = [b"1"] * (json_guard.MOST_VALUES - 2 + beside)
+    assert refusal(b"[" + b",".join([text, *ones]) + b"]") == ("json_too_complex" if beside else "")
+
+
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 @settings(max_examples=150, deadline=None)
 @given(raw=BROKEN)

@@ -98,7 +98,7 @@ async def test_a_conversation_goes_on_without_the_router_until_a_reply_fails(htt
     def told() -> list[dict]:
         return [line for line in log_events(system.router, "decided") if line["decision_id"] == second.decision]
 
-    wait_until(lambda: len(told()) == 1, "the leased decision in the router's log", 5)
+    wait_until(lambda: len(told()) == 1, "the leased decision in the router's log")
     explained = second.explained()
     assert first.decision in explained["decision"]["reason"]
     assert explained["previousReply"]["decisionId"] == first.decision

@@ -5,11 +5,12 @@ import asyncio
 import pytest
 
 from tests.edge_gateway.test_completion import MESSAGES
+from tests.processes import NEVER
 
 
 @pytest.fixture
 async def listed(http, system) -> dict[str, dict]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(NEVER):
         while True:
             async with http.get(f"{system.url}/v1/models") as answer:
                 found = {entry["id"]: entry for entry in (await answer.json())["data"]}

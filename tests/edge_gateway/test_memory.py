@@ -48,4 +48,4 @@ async def test_large_requests_leave_nothing_behind(
             await ask()
         # Nothing more is asked meanwhile, so that no collection mends what should not need one.
         pid, most = edge.edge.popen.pid, before + SLACK_BYTES
-        await asyncio.to_thread(wait_until, lambda: footprint(pid).resident <= most, "memory back to where it was", 10)
+        await asyncio.to_thread(wait_until, lambda: footprint(pid).resident <= most, "memory back to where it was")

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 import uuid
 from dataclasses import replace
 
@@ -354,7 +353,6 @@ async def test_what_the_router_was_not_there_to_hear_is_told_when_it_is_back(
         EDGE_ROUTER=f"dns:///127.0.0.1:{router_port}",
         EDGE_CONFIG=str(edge_config),
         PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
-        EDGE_ROUTER_DEADLINE_SECONDS="0.3",
     )
     try:
         aider = AiderProcess(http, System(f"http://127.0.0.1:{port}", router_port, system.provider, router, edge))
@@ -382,15 +380,13 @@ async def test_an_edge_that_stops_does_not_wait_for_a_router_that_stays_away(
         EDGE_ROUTER=f"dns:///127.0.0.1:{router_port}",
         EDGE_CONFIG=str(edge_config),
         PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
-        EDGE_ROUTER_DEADLINE_SECONDS="0.3",
     )
     aider = AiderProcess(http, System(f"http://127.0.0.1:{port}", router_port, system.provider, router, edge))
     await (await aider.ask("type it", edit(BEFORE, TYPED))).reported("completed")
     router.stop()
     await aider.commit()
-    started = time.monotonic()
-    edge.stop()
-    assert time.monotonic() - started < 5
+    # One that waited would be killed in the end.
+    assert edge.stop() == 0
     assert len(log_events(edge, "report_failed")) == 1
 
 
@@ -408,7 +404,6 @@ async def test_of_a_decision_that_no_router_made_none_is_told(http, system, port
         EDGE_ROUTER=f"dns:///127.0.0.1:{router_port}",
         EDGE_CONFIG=str(edge_config),
         PORTKEY_BASE_URL=f"http://127.0.0.1:{portkey}/v1",
-        EDGE_ROUTER_DEADLINE_SECONDS="0.3",
     )
     alone = System(f"http://127.0.0.1:{port}", 0, system.provider, system.router, edge)
     try:
@@ -470,7 +465,7 @@ async def test_hosted_portkey_is_told_how_replies_fared_where_that_is_wanted(htt
         def told() -> list[dict]:
             return [json.loads(seen.raw) for seen in hosted.seen if seen.path == "/v1/feedback"]
 
-        await asyncio.to_thread(wait_until, lambda: len(told()) == 2, "the feedback", 10)
+        await asyncio.to_thread(wait_until, lambda: len(told()) == 2, "the feedback")
         assert [(one["trace_id"], one["value"]) for one in told()] == [(answer.decision, 10), (answer.decision, -10)]
         assert all(0 <= one["weight"] <= 1 for one in told())
         sent = next(seen.headers for seen in hosted.seen if seen.path == "/v1/feedback")

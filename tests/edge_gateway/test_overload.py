@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from edge_gateway.overload import (
+from edge_gateway.server.overload import (
     BEAT,
     FEW,
     LEAST,
@@ -25,7 +25,7 @@ from edge_gateway.overload import (
 from tests.clock import Clock
 from tests.conftest import edge_beside
 from tests.fakes import provider as fake
-from tests.processes import log_events, wait_until
+from tests.processes import NEVER, log_events, wait_until
 
 ASK = {"model": "fake/first", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 MOST_LAG = 0.003
@@ -109,6 +109,20 @@ def test_while_the_event_loop_is_late_the_queue_is_short_and_otherwise_as_long_a
     assert let_in(shedding, 300) == 300
 
 
+async def test_an_edge_that_is_told_to_be_patient_refuses_nobody_when_a_look_at_the_loop_is_overdue():
+    clock = Clock()
+    for most_lag, served in ((MOST_LAG, MOST_QUEUED + MOST_SPARED), (60.0, 1_000)):
+        valve = Valve(most_lag, clock)
+        shedding = Shedding(valve, 10_000, lambda: 0)
+        valve.wake()
+        watching = asyncio.create_task(valve.watch())
+        # Until it has said when it looks next.
+        await asyncio.sleep(0)
+        clock.now += BEAT + 1.0
+        assert let_in(shedding, 1_000) == served
+        watching.cancel()
+
+
 def test_those_that_wait_for_a_model_are_no_queue():
     valve = Valve(MOST_LAG)
     valve.share = 0.9
@@ -170,7 +184,7 @@ async def test_more_than_may_be_under_way_is_refused_at_once_and_served_when_the
             assert answer.status == 200
             await answer.read()
         assert len(log_events(edge.edge, "overloaded")) == 1
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(NEVER):
             # The place is free a moment after the answer's last byte.
             while await status_of(http, edge.url) != 200:
                 pass
@@ -192,7 +206,7 @@ async def test_while_the_edge_is_late_some_of_a_crowd_are_refused_and_all_that_w
             first = statuses = Counter(await asyncio.gather(*(ask() for _ in range(MOST_SPARED))))
             # A crowd of a moment is spared; one that goes on is not.
             assert first == {200: MOST_SPARED}
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(NEVER):
                 while 503 not in statuses:
                     statuses += Counter(await asyncio.gather(*(ask() for _ in range(2 * MOST_SPARED))))
             assert set(statuses) == {200, 503}

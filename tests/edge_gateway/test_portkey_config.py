@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from edge_gateway import chat_request
+from edge_gateway import chat_request, prompt_messages
 from edge_gateway.adaptations import Adaptations, Asked
 from edge_gateway.forms import CHAT, EMBEDDINGS, MESSAGES, RESPONSES
-from edge_gateway.portkey_config import MAX_TARGETS, Bounds, Features, Hosted, OpenSource, fitting, plan
+from edge_gateway.portkey.config import MAX_TARGETS, Bounds, Features, Hosted, OpenSource, Plans, fitting, plan
 from edge_gateway.providers import ProviderEntry, reachable
 from edge_gateway.settings import load_config
 
@@ -227,3 +227,29 @@ def test_without_hosted_portkey_what_only_it_holds_is_not_offered():
     found = reachable(entries, ENTRIES, {})
     assert not found
     assert "@openai-dev" not in found
+
+
+def test_a_remembered_plan_is_the_one_that_would_be_made_anew():
+    providers, rules = reachable(ENTRIES, ENTRIES, KEYS), Adaptations(SHIPPED.adaptations)
+    plans = Plans(providers, rules, OpenSource(Features()))
+    ranking = ("anthropic/claude-opus-5", "openai/gpt-5.2", "deepseek/deepseek-v4-pro", "ollama/qwen")
+    fields = [
+        {},
+        {"temperature": 0},
+        {"temperature": 0.5},
+        {"temperature": 0, "max_tokens": 77},
+        {"temperature": 0, "max_tokens": 78},
+        {"temperature": 0, "user": "x" * 10_000},
+        {"temperature": float("1" + "0" * 200)},
+    ]
+    configs = set()
+    for more, stable, models in [
+        (more, stable, ranking[start:]) for more in fields * 3 for stable in (0, 1) for start in range(len(ranking))
+    ]:
+        raw = json.dumps({"model": "auto", "messages": [*MESSAGES_FIELD, *MESSAGES_FIELD], **more}).encode()
+        request = chat_request.parse(raw)
+        asked = Asked(CHAT.name, request, stable, prompt_messages.repeats_user(request.turns))
+        made = plan(CHAT, raw, models, providers, asked, rules, OpenSource(Features()), Bounds(60))
+        assert plans.plan(CHAT, raw, models, asked, Bounds(60)) == made
+        configs.add(made.config)
+    assert len(configs) > len(ranking) * 2

@@ -8,7 +8,7 @@ import aiohttp
 
 from tests import certificates
 from tests.conftest import edge_beside
-from tests.processes import Process, free_port, log_events, python, wait_until
+from tests.processes import NEVER, QUIET_ROUTER, Process, free_port, log_events, python, wait_until
 
 ASK = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -53,10 +53,10 @@ async def test_the_edge_goes_on_with_certificates_of_a_new_authority_without_a_r
             install(new, used, "authority")
             install(certificates.issue(tmp_path, "server-new", new), used, "server")
             install(certificates.issue(tmp_path, "client-new", new), used, "client")
-            wait_until(lambda: bool(log_events(edge.edge, "certificate_loaded")), "the new certificates", 10)
+            wait_until(lambda: bool(log_events(edge.edge, "certificate_loaded")), "the new certificates")
             router.stop()
             router = start_tls_router(port, router_config, tls)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(NEVER):
                 # Each waits for the router as long as the edge does.
                 while await source(http, edge.url) != "local":
                     pass
@@ -65,6 +65,6 @@ async def test_the_edge_goes_on_with_certificates_of_a_new_authority_without_a_r
 
 
 def start_tls_router(port: int, config: Path, tls: dict[str, str]) -> Process:
-    quiet = {"ROUTER_DRAIN_SECONDS": "0", "ROUTER_LEDGER_URL": "memory:", "ROUTER_CONFIG": str(config)}
-    process = python("router_service", {"ROUTER_LISTEN": f"127.0.0.1:{port}", **quiet, **tls})
+    settings = {**QUIET_ROUTER, "ROUTER_LISTEN": f"127.0.0.1:{port}", "ROUTER_CONFIG": str(config), **tls}
+    process = python("router_service", settings)
     return process.ready_when(lambda: bool(log_events(process, "listening")))

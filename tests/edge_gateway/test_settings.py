@@ -1,5 +1,6 @@
 """A wrong setting stops the edge with a sentence that names it."""
 
+import socket
 import subprocess
 import sys
 
@@ -44,6 +45,13 @@ from tests.processes import ROOT
         ({"EDGE_LISTEN": "0.0.0.0:8080"}, "", "EDGE_LISTEN: 0.0.0.0:8080 can be reached from other machines"),
         ({"EDGE_LISTEN": "[::]:8080"}, "", "set EDGE_API_KEYS_FILE"),
         ({"EDGE_LISTEN": "edge.test:8080"}, "", "EDGE_TRUSTED_NETWORK=true"),
+        ({"EDGE_METRICS_LISTEN": "9464"}, "", "EDGE_METRICS_LISTEN: '9464' is not HOST:PORT"),
+        (
+            {"EDGE_METRICS_LISTEN": "0.0.0.0:9464"},
+            "",
+            "EDGE_METRICS_LISTEN: 0.0.0.0:9464 can be reached from other machines",
+        ),
+        ({"EDGE_METRICS_LISTEN": "192.0.2.7:9464"}, "", "EDGE_METRICS_LISTEN: 192.0.2.7:9464 can be reached"),
         ({"EDGE_ROUTER": "dns:///router:50051"}, "", "EDGE_ROUTER: router is another machine, and without TLS"),
         ({"EDGE_ROUTER": "ipv4:127.0.0.1:1,10.0.0.1:2"}, "", "EDGE_ROUTER: 10.0.0.1 is another machine"),
         ({"EDGE_ROUTER": "10.0.0.1:50051"}, "", "EDGE_ROUTER: 10.0.0.1 is another machine"),
@@ -74,10 +82,29 @@ def test_a_wrong_setting_is_named(tmp_path, env, toml, says):
     assert "sk-secret" not in done.stderr
 
 
+def test_a_port_for_metrics_that_is_taken_is_named():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = subprocess.run(
+            [sys.executable, "-m", "edge_gateway"],
+            cwd=ROOT,
+            env={"PATH": "/usr/bin:/bin", "EDGE_METRICS_LISTEN": listen},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert f"EDGE_METRICS_LISTEN: {listen} cannot be listened on" in done.stderr
+
+
 @pytest.mark.parametrize(
     "env",
     [
         {},
+        {"EDGE_METRICS_LISTEN": "[::1]:9464"},
+        {"EDGE_METRICS_LISTEN": "off"},
+        {"EDGE_METRICS_LISTEN": "0.0.0.0:9464", "EDGE_TRUSTED_NETWORK": "true"},
         {"EDGE_LISTEN": "[::1]:8080", "EDGE_ROUTER": "dns://127.0.0.1:53/localhost:50051"},
         {"EDGE_ROUTER": "unix:/run/router.sock", "PORTKEY_BASE_URL": "http://[::1]:8787/v1"},
         {"EDGE_ROUTER": "ipv6:[::1]:50051", "PORTKEY_BASE_URL": "https://portkey.test/v1"},

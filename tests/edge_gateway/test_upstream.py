@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from edge_gateway.errors import GatewayError
-from edge_gateway.portkey import BrokenOff, Portkey, ShuttingDown, Stalled, Upstream
-from edge_gateway.portkey_config import Plan
+from edge_gateway.portkey.client import BrokenOff, Portkey, ShuttingDown, Stalled, Upstream
+from edge_gateway.portkey.config import Plan
 from edge_gateway.upstream import Address, Broken, Pool
 from tests.certificates import authority, issue
 
@@ -21,7 +21,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 WHOLE = OK + b"Content-Length: 5\r\n\r\nhello"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n5;note=1\r\nhello\r\n6\r\n world\r\n0\r\n"
 LARGE = 3_000_000
-SOON = 10.0
+SOON = 60.0
 # Turns of the event loop in which a server that nobody stops has sent all of it.
 TURNS = 1_000
 
@@ -261,7 +261,7 @@ async def test_silence_has_an_end(end: bool, error: type[Exception]):
         writer.close()
 
     server = await asyncio.start_server(hold, "127.0.0.1", 0)
-    portkey = Portkey(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", "", SOON if end else 0.1)
+    portkey = Portkey(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", "", SOON if end else 0.5)
     upstream = await ask(portkey)
     assert await upstream.receive() == b"hello"
     if end:
@@ -278,9 +278,9 @@ async def test_silence_has_an_end(end: bool, error: type[Exception]):
 @pytest.mark.parametrize(("end", "error"), [(False, Stalled), (True, ShuttingDown)], ids=["overdue", "shut down"])
 async def test_an_answer_has_an_end_for_a_reader_that_is_behind_too(end: bool, error: type[Exception]):
     async with serving([OK + b"Content-Length: 10\r\n\r\nhello"]) as server, asking(server) as portkey:
-        upstream = await ask(portkey, total=SOON if end else 0.5)
+        upstream = await ask(portkey, total=SOON if end else 1.5)
         over = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().call_later(0 if end else 0.5, over.set_result, None)
+        asyncio.get_running_loop().call_later(0 if end else 1.5, over.set_result, None)
         await over
         if end:
             portkey.cut()

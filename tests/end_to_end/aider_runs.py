@@ -1,6 +1,5 @@
 """Runs the real Aider, offline, in a repository of its own, against an edge."""
 
-import json
 import os
 import subprocess
 import uuid
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT
+from tests.processes import ROOT, log_lines
 
 AIDER = Path(os.environ.get("AIDER", ROOT / ".venv-aider" / "bin" / "aider"))
 MISSING = f"Aider is not installed at {AIDER}; `make aider` installs it"
@@ -67,7 +66,7 @@ class Repository:
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         }
         done = subprocess.run(
-            argv, cwd=self.folder, env=env, input=typed, capture_output=True, text=True, timeout=110, check=False
+            argv, cwd=self.folder, env=env, input=typed, capture_output=True, text=True, timeout=280, check=False
         )
         return done.stdout + done.stderr
 
@@ -94,5 +93,4 @@ def new_repository(place: Path) -> Repository:
 
 def finished(text: str) -> list[dict]:
     """The completions that an edge's log tells of, in order."""
-    entries = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-    return [entry for entry in entries if entry["event"] == "completion"]
+    return [entry for entry in log_lines(text) if entry["event"] == "completion"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.end_to_end.aider_runs import finished, repository
-from tests.processes import Process, free_port, http_ok, python, start_edge, start_router
+from tests.processes import Process, at_rest, free_port, http_ok, python, start_edge, start_router
 
 __all__ = ["repository"]
 
@@ -21,6 +21,7 @@ class Demo:
 
     def completions(self) -> list[dict]:
         """The completions since the last look."""
+        at_rest(self.url.removesuffix("/v1"))
         entries = finished(self.edge.text())
         fresh, self._told = entries[self._told :], len(entries)
         return fresh

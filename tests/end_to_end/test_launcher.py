@@ -12,16 +12,19 @@ from collections.abc import Iterator
 import pytest
 
 from tests.end_to_end.aider_runs import AIDER, Repository
-from tests.processes import ROOT, Process, free_port, http_ok, wait_until
+from tests.processes import NEVER, PATIENT_EDGE, QUIET_ROUTER, ROOT, Process, free_port, http_ok, wait_until
 
 
 @pytest.fixture
 def launched() -> Iterator[Process]:
     ports = {
-        name: f"127.0.0.1:{free_port()}" for name in ("EDGE_LISTEN", "ROUTER_LISTEN", "PORTKEY_LISTEN", "DEMO_LISTEN")
+        name: f"127.0.0.1:{free_port()}"
+        for name in ("EDGE_LISTEN", "EDGE_PAGE_LISTEN", "ROUTER_LISTEN", "PORTKEY_LISTEN", "DEMO_LISTEN")
     }
     ollama = {"OLLAMA_HOST": f"127.0.0.1:{free_port()}"}
-    process = Process([sys.executable, "-m", "launcher"], {**ports, **ollama}, "launcher")
+    process = Process(
+        [sys.executable, "-m", "launcher"], {**QUIET_ROUTER, **PATIENT_EDGE, **ports, **ollama}, "launcher"
+    )
     process.ready_when(lambda: "Ctrl-C stops everything." in process.text())
     yield process
     process.stop()
@@ -73,16 +76,20 @@ def test_the_printed_commands_work_as_they_stand_and_ctrl_c_ends_it_all(launched
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert "def welcome():" in repository.read("hello.py"), done.stdout + done.stderr
     told = subprocess.run(
-        ["bash", "-c", savings(launched.text())], check=False, capture_output=True, text=True, cwd=ROOT, timeout=120
+        ["bash", "-c", savings(launched.text())], check=False, capture_output=True, text=True, cwd=ROOT, timeout=280
     )
     assert "How replies fared" in told.stdout, told.stdout + told.stderr
     assert "demo/large" in told.stdout
     assert len(repository.subjects()) == 2
+    page = re.search(r"in a browser:\n  (http://\S+/)", launched.text())
+    assert page
+    with urllib.request.urlopen(page.group(1), timeout=NEVER) as answer:
+        assert "demo/large" in answer.read().decode()
     edge = re.search(r"Ready: (http://\S+)/v1", launched.text())
     assert edge
     assert launched.stop(signal.SIGINT) == 0

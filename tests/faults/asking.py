@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
+from tests.processes import NEVER
+
 PATH = "/v1/chat/completions"
 MESSAGES = [{"role": "user", "content": "hello"}]
 # The client says that it retries by itself, as Aider's does, so that nobody else should.
@@ -133,7 +135,7 @@ async def load(url: str, clients: int = 8, pause: float = 0.03, **body: object) 
             await asyncio.gather(*callers)
 
 
-async def until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], object], what: str, seconds: float = NEVER) -> None:
     """Poll until something holds, without holding up what runs beside it."""
     end = time.monotonic() + seconds
     while not condition():

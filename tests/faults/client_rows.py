@@ -24,6 +24,7 @@ from tests.faults.provider_answers import WHOLE, all_models
 from tests.faults.provider_streams import BEGUN
 from tests.faults.row import Seen
 from tests.faults.stage import Stage
+from tests.processes import NEVER, at_rest
 
 
 def connect(url: str, *, receives: int = 0) -> socket.socket:
@@ -32,7 +33,7 @@ def connect(url: str, *, receives: int = 0) -> socket.socket:
     connection = socket.socket()
     if receives:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
-    connection.settimeout(10)
+    connection.settimeout(NEVER)
     connection.connect((address.hostname, address.port))
     return connection
 
@@ -65,6 +66,8 @@ async def leaves(
 ) -> Seen:
     """A client that leaves once it has read so much: its provider is let go, and nobody is asked in its place."""
     system = stage.system
+    # What was asked before is told by now.
+    at_rest(system.url)
     lines = Since(system.edge, "completion")
     all_models(stage, behave)
     connection = connect(system.url)
@@ -77,9 +80,9 @@ async def leaves(
     with contextlib.closing(connection):
         leave(connection)
         left = time.monotonic()
-        await until(stage.provider.seen[0].closed.is_set, "the provider let go", 10)
+        await until(stage.provider.seen[0].closed.is_set, "the provider let go")
         seconds = time.monotonic() - left
-        await until(lines.lines, "the log line", 10)
+        await until(lines.lines, "the log line")
     (line,) = lines.lines()
     assert (line["outcome"], line["input_tokens"] > 0) == ("interrupted", True)
     assert len(stage.provider.seen) == 1
@@ -117,7 +120,7 @@ async def leaving_within_its_request(stage: Stage) -> Seen:
     connection.sendall(request(stream=True)[:-20])
     left = time.monotonic()
     connection.close()
-    await until(gone.lines, "the log line", 10)
+    await until(gone.lines, "the log line")
     assert stage.provider.seen == []
     assert "Traceback" not in system.edge.text()
     return Seen("left", time.monotonic() - left)
@@ -144,7 +147,9 @@ def flood(sent: list[int], over: threading.Event) -> Behaviour:
 async def never_reading(stage: Stage) -> Seen:
     """The edge reads no more of the provider than its client takes, and ends it all after a while."""
     sent, over, seconds = [0], threading.Event(), 2
-    with stage.edge(EDGE_WRITE_TIMEOUT_SECONDS=str(seconds), EDGE_IDLE_TIMEOUT_SECONDS="30") as system:
+    with stage.edge(
+        EDGE_WRITE_TIMEOUT_SECONDS=str(seconds),
+    ) as system:
         await ask(system.url)
         before = resident(system.edge.popen.pid)
         stage.reset()
@@ -167,7 +172,7 @@ async def never_reading(stage: Stage) -> Seen:
 async def slowly_reading(stage: Stage) -> Seen:
     """A client that takes its time, yet takes, gets every byte."""
     stage.provider.script["first"] = fake.saying("word " * 20_000)
-    with stage.edge(EDGE_WRITE_TIMEOUT_SECONDS="2") as system, connect(system.url, receives=4096) as connection:
+    with stage.edge(EDGE_WRITE_TIMEOUT_SECONDS="20") as system, connect(system.url, receives=4096) as connection:
         started = time.monotonic()
         connection.sendall(request(stream=True))
         came = b""

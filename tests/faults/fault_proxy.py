@@ -56,6 +56,8 @@ class FaultProxy:
         self.fault = Fault()
         # What the client of each connection said first.
         self.began: list[bytes] = []
+        # How many connections there are now.
+        self.open = 0
         self._thread = ServerThread(self._start)
         self.port = self._thread.port
 
@@ -82,7 +84,12 @@ class FaultProxy:
             # Known from the start: a task that is cancelled before its first step closes nothing.
             task = asyncio.create_task(serve(reader, writer))
             serving[task] = writer
-            task.add_done_callback(serving.pop)
+            self.open += 1
+            task.add_done_callback(end)
+
+        def end(task: asyncio.Task[None]) -> None:
+            del serving[task]
+            self.open -= 1
 
         server = await asyncio.start_server(begin, "127.0.0.1", 0)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.conftest import EDGE_CONFIG, ROUTER_CONFIG
 from tests.fakes.provider import FakeProvider
-from tests.processes import Process, free_port, start_edge, start_portkey, start_router, wait_until
+from tests.processes import NEVER, Process, free_port, start_edge, start_portkey, start_router, wait_until
 
 # In the order in which they are started.
 STARTERS = {"portkey": start_portkey, "router": start_router, "edge": start_edge}
@@ -53,7 +53,7 @@ class House:
         """End a process at once, and wait until it is gone."""
         popen = self.running(name).popen
         popen.send_signal(signal.SIGKILL)
-        popen.wait(15)
+        popen.wait(NEVER)
 
     def ask_to_stop(self, name: str) -> None:
         """Send SIGTERM, and wait until it takes no new connection; what it has begun may go on."""
@@ -70,7 +70,7 @@ class House:
 def connects(port: int) -> bool:
     """Whether somebody on this machine takes connections there."""
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
     except OSError:
         return False
     return True

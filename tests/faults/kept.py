@@ -60,6 +60,16 @@ def lost(routers: Sequence[Process], ended: Sequence[float], kept: Kept) -> dict
     }
 
 
+def late(routers: Sequence[Process], kept: Kept) -> list[str]:
+    """Decisions that are not in the ledger though one is there that the same router made after them."""
+    rows, found = set(kept.decisions), []
+    for router in routers:
+        made = list(decided(router))
+        last = max((place for place, decision_id in enumerate(made) if decision_id in rows), default=-1)
+        found += [decision_id for decision_id in made[:last] if decision_id not in rows]
+    return found
+
+
 def _document(text: str) -> dict:
     try:
         found = json.loads(text)

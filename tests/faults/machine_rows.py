@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import System, router_beside
+from tests.conftest import REMEMBERING_NOTHING, System, router_beside
 from tests.fakes import provider as fake
 from tests.faults.asking import ask, load, until
 from tests.faults.edge_rows import asked, paced
 from tests.faults.keys import make_key
 from tests.faults.provider_answers import WHOLE, all_models, told
 from tests.faults.row import Seen
-from tests.faults.stage import QUICK, Stage
-from tests.processes import Process, free_port, grpc_serving, http_ok, log_events
+from tests.faults.stage import Stage
+from tests.processes import NEVER, PATIENT_EDGE, QUIET_ROUTER, Process, free_port, grpc_serving, http_ok, log_events
 
 NO_FAKETIME = "libfaketime is not installed; run: apt-get install libfaketime"
 FULL = "/dev/full"
@@ -31,7 +31,7 @@ CLOSED = ">(head -n 1 >/dev/null)"
 
 def limited(pid: int, what: str, limit: int) -> None:
     """Limit a running process as prlimit(1) names it."""
-    subprocess.run(["prlimit", f"--pid={pid}", f"--{what}={limit}"], check=True, timeout=10)
+    subprocess.run(["prlimit", f"--pid={pid}", f"--{what}={limit}"], check=True, timeout=NEVER)
 
 
 @contextmanager
@@ -39,24 +39,27 @@ def logging_to(stage: Stage, where: str) -> Iterator[System]:
     """A router and an edge whose log goes there."""
     router_port, edge_port = free_port(), free_port()
     router = _started("router_service", where, {
+        **QUIET_ROUTER,
         "ROUTER_LISTEN": f"127.0.0.1:{router_port}",
         "ROUTER_CONFIG": str(stage.router_config),
-        "ROUTER_LEDGER_URL": "memory:",
-        "ROUTER_DRAIN_SECONDS": "0",
-    })  # fmt: skip
-    edge = _started("edge_gateway", where, {
-        **QUICK,
-        "EDGE_LISTEN": f"127.0.0.1:{edge_port}",
-        "EDGE_ROUTER": f"ipv4:127.0.0.1:{router_port}",
-        "EDGE_CONFIG": str(stage.edge_config),
-        "PORTKEY_BASE_URL": f"http://127.0.0.1:{stage.portkey}/v1",
     })  # fmt: skip
     try:
+        # An edge that finds no router tries again after a second, and decides by itself meanwhile.
         router.ready_when(lambda: grpc_serving(router_port))
-        edge.ready_when(lambda: http_ok(f"http://127.0.0.1:{edge_port}/readyz"))
-        yield System(f"http://127.0.0.1:{edge_port}", router_port, stage.provider, router, edge)
+        edge = _started("edge_gateway", where, {
+            **PATIENT_EDGE,
+            **REMEMBERING_NOTHING,
+            "EDGE_LISTEN": f"127.0.0.1:{edge_port}",
+            "EDGE_ROUTER": f"ipv4:127.0.0.1:{router_port}",
+            "EDGE_CONFIG": str(stage.edge_config),
+            "PORTKEY_BASE_URL": f"http://127.0.0.1:{stage.portkey}/v1",
+        })  # fmt: skip
+        try:
+            edge.ready_when(lambda: http_ok(f"http://127.0.0.1:{edge_port}/readyz"))
+            yield System(f"http://127.0.0.1:{edge_port}", router_port, stage.provider, router, edge)
+        finally:
+            edge.stop()
     finally:
-        edge.stop()
         router.stop()
 
 
@@ -70,7 +73,7 @@ async def log_nowhere(stage: Stage, where: str) -> Seen:
         for streamed in (True, False) * 3:
             answer = await ask(system.url, stream=streamed)
             assert answer.body == (WHOLE if streamed else fake.PLAIN)
-            assert answer.source in ("local", "only_candidate")
+            assert answer.source in ("local", "only_candidate"), answer.headers.get("x-router-reason")
             slowest = max(slowest, answer.seconds)
         assert (await ask(system.url, model="nope")).status == 404
         assert system.edge.popen.poll() is None
@@ -86,6 +89,13 @@ async def log_that_nobody_reads(stage: Stage) -> Seen:
     return await log_nowhere(stage, CLOSED)
 
 
+def put(path: Path, text: str) -> None:
+    """Replace a file at once: whoever looks meanwhile finds the old one, and never an empty one."""
+    beside = path.with_suffix(".beside")
+    beside.write_text(text)
+    beside.replace(path)
+
+
 async def broken_router_configuration(stage: Stage) -> Seen:
     path = stage.folder / "changing.toml"
     path.write_text(stage.router_config.read_text())
@@ -93,8 +103,8 @@ async def broken_router_configuration(stage: Stage) -> Seen:
         router_beside(stage.system, path) as routed,
         stage.edge(EDGE_ROUTER=f"ipv4:127.0.0.1:{routed.router_port}") as system,
     ):
-        path.write_text("[profiles.auto\nthis is no TOML")
-        await until(lambda: log_events(routed.router, "configuration_refused"), "the refusal", 15)
+        put(path, "[profiles.auto\nthis is no TOML")
+        await until(lambda: log_events(routed.router, "configuration_refused"), "the refusal")
         assert str(path) in log_events(routed.router, "configuration_refused")[0]["problem"]
         answer = await ask(system.url, stream=True)
         assert (answer.body, answer.served) == (WHOLE, "fake/first")
@@ -108,8 +118,8 @@ async def broken_keys_file(stage: Stage) -> Seen:
     path = stage.folder / "broken-keys.toml"
     known = {"authorization": f"Bearer {make_key(path)}"}
     with stage.edge(EDGE_API_KEYS_FILE=str(path)) as system:
-        path.write_text("[keys\nthis is no TOML")
-        async with asyncio.timeout(15):
+        put(path, "[keys\nthis is no TOML")
+        async with asyncio.timeout(NEVER):
             while not log_events(system.edge, "keys_refused"):
                 assert (await ask(system.url, headers=known)).status == 200
         answer = await ask(system.url, headers=known, stream=True)
@@ -138,16 +148,14 @@ async def clock_jumps(stage: Stage, by: str) -> Seen:
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
-    # Each look at the clock reads that file, which takes a busy machine long; how fast an answer comes is not asked here.
-    patient = {"EDGE_ROUTER_DEADLINE_SECONDS": "5"}
     all_models(stage, paced(2))
     with (
         stage.router(**env) as routed,
-        stage.edge(EDGE_ROUTER=f"ipv4:127.0.0.1:{routed.router_port}", **patient, **env) as system,
+        stage.edge(EDGE_ROUTER=f"ipv4:127.0.0.1:{routed.router_port}", **env) as system,
     ):
         tasks = await asked(stage, system, 5)
         clock.write_text(by)
-        await until(lambda: abs(_shown(system) - time.time()) > 3000, "the clock's jump", 10)
+        await until(lambda: abs(_shown(system) - time.time()) > 3000, "the clock's jump")
         answers = await asyncio.gather(*tasks)
         assert [answer.body for answer in answers] == [WHOLE] * 5, [answer.told() for answer in answers]
         stage.reset()
@@ -159,7 +167,7 @@ async def clock_jumps(stage: Stage, by: str) -> Seen:
 
 def _shown(system: System) -> float:
     """What the edge takes the time to be, as its answers say."""
-    with urllib.request.urlopen(f"{system.url}/healthz", timeout=5) as answer:
+    with urllib.request.urlopen(f"{system.url}/healthz", timeout=NEVER) as answer:
         return parsedate_to_datetime(answer.headers["date"]).timestamp()
 
 

@@ -15,17 +15,17 @@ from tests.faults.machine import resident
 from tests.faults.provider_answers import WHOLE, told
 from tests.faults.provider_streams import BEGUN, TEXT, broken, endless_line
 from tests.faults.row import Seen
-from tests.faults.stage import Stage
-from tests.processes import Process, free_port, start_portkey
+from tests.faults.stage import LONGER, Stage, giving
+from tests.processes import NEVER, Process, free_port, start_portkey
 
 
 @contextlib.contextmanager
-def own_portkey(stage: Stage) -> Iterator[tuple[System, Process]]:
-    """A Portkey that a row may harm, and an edge before it."""
+def own_portkey(stage: Stage, **env: str) -> Iterator[tuple[System, Process]]:
+    """A Portkey that a row may harm, and an edge before it, with these settings."""
     port = free_port()
     process = start_portkey(port)
     try:
-        with stage.edge(PORTKEY_BASE_URL=f"http://127.0.0.1:{port}/v1") as system:
+        with stage.edge(PORTKEY_BASE_URL=f"http://127.0.0.1:{port}/v1", **env) as system:
             yield system, process
     finally:
         if process.popen.poll() is None:
@@ -65,7 +65,7 @@ async def killed_within_a_stream(stage: Stage) -> Seen:
 
 
 async def frozen(stage: Stage) -> Seen:
-    with own_portkey(stage) as (system, process):
+    with own_portkey(stage, **giving(LONGER)) as (system, process):
         process.popen.send_signal(signal.SIGSTOP)
         answer = await ask(system.url, stream=True)
         process.popen.send_signal(signal.SIGCONT)
@@ -108,9 +108,10 @@ async def a_reset_within_a_stream(stage: Stage) -> Seen:
 
 
 async def a_freeze_within_a_stream(stage: Stage) -> Seen:
-    system, proxy = stage.shared(wired)
+    _, proxy = stage.shared(wired)
     proxy.clear()
-    return told(await _cut(stage, system, proxy, Fault(freeze_after=0)))
+    with stage.edge(PORTKEY_BASE_URL=f"http://127.0.0.1:{proxy.port}/v1", **giving(LONGER)) as hasty:
+        return told(await _cut(stage, hasty, proxy, Fault(freeze_after=0)))
 
 
 async def a_half_close_within_a_stream(stage: Stage) -> Seen:
@@ -125,7 +126,7 @@ async def _cut(stage: Stage, system: System, proxy: FaultProxy, fault: Fault) ->
 
     async def behave(request: object, body: dict) -> object:
         response = await fake.stream(request, BEGUN)
-        await asyncio.to_thread(read.wait, 10)
+        await asyncio.to_thread(read.wait, NEVER)
         proxy.fault = fault
         await response.write(b"".join(fake.EVENTS[2:]))
         return response
@@ -161,23 +162,22 @@ async def connections_that_both_sides_think_alive(stage: Stage) -> Seen:
 
 async def idle_connections_closed_under_way(stage: Stage) -> Seen:
     """Something between the two closes connections that the edge still counts on: it has to notice before it asks."""
-    system, proxy = stage.shared(wired)
-    proxy.clear()
-    proxy.fault = Fault(idle_seconds=0.3)
     slowest = 0.0
-    for _ in range(8):
-        answer = await ask(system.url)
-        assert answer.status == 200
-        slowest = max(slowest, answer.seconds)
-        await asyncio.sleep(0.5)
-    assert len(proxy.began) >= 8
+    with wired(stage) as (system, proxy):
+        proxy.fault = Fault(idle_seconds=0.3)
+        for _ in range(8):
+            answer = await ask(system.url)
+            assert answer.status == 200
+            slowest = max(slowest, answer.seconds)
+            await until(lambda: proxy.open == 0, "the idle connection closed")
+        assert len(proxy.began) == 8
     return Seen(answer.told(), slowest)
 
 
 async def a_line_without_an_end(stage: Stage) -> Seen:
     """The provider's line passes through the real Portkey, which may not gather it for ever either."""
     sent = [0]
-    with own_portkey(stage) as (system, process):
+    with own_portkey(stage, **giving(LONGER)) as (system, process):
         await ask(system.url)
         before = resident(process.popen.pid)
         stage.reset()

@@ -25,10 +25,10 @@ def all_models(stage: Stage, behave: Behaviour) -> None:
     stage.provider.script = dict.fromkeys(("first", "second"), behave)
 
 
-async def followed(stage: Stage, behave: Behaviour, *, streamed: bool = True) -> Seen:
+async def followed(stage: Stage, behave: Behaviour, *, streamed: bool = True, url: str = "") -> Seen:
     """The first model behaves so; the second one's answer has to be the client's, whole."""
     stage.provider.script["first"] = behave
-    answer = await ask(stage.system.url, stream=streamed)
+    answer = await ask(url or stage.system.url, stream=streamed)
     assert answer.body == (WHOLE if streamed else fake.PLAIN), answer.body
     assert answer.served == "fake/second"
     assert stage.provider.models_tried() == ["first", "second"]
@@ -134,19 +134,19 @@ async def an_error_as_every_first_event(stage: Stage) -> Seen:
 
 
 async def silence(stage: Stage) -> Seen:
-    seen = await followed(stage, fake.silence)
-    await until(stage.provider.seen[0].closed.is_set, "the first provider let go", 5)
+    seen = await followed(stage, fake.silence, url=stage.longer.url)
+    await until(stage.provider.seen[0].closed.is_set, "the first provider let go")
     return seen
 
 
 async def silence_of_all(stage: Stage) -> Seen:
     all_models(stage, fake.silence)
-    return told(await ask(stage.system.url, stream=True))
+    return told(await ask(stage.hasty.url, stream=True))
 
 
 async def headers_by_the_byte(stage: Stage) -> Seen:
     stage.wire.fault = Fault(bytes_a_piece=1, bytes_a_second=10)
-    return told(await ask(stage.system.url, headers=RETRIES_ITSELF, model="far/first", stream=True))
+    return told(await ask(stage.hasty.url, headers=RETRIES_ITSELF, model="far/first", stream=True))
 
 
 async def nobody_listening(stage: Stage) -> Seen:

@@ -15,7 +15,8 @@ from tests.faults.fault_proxy import Fault
 from tests.faults.machine import resident
 from tests.faults.provider_answers import WHOLE, told
 from tests.faults.row import Seen
-from tests.faults.stage import PATIENCE, Stage
+from tests.faults.stage import LONGER, PATIENCE, Stage
+from tests.processes import NEVER
 
 BEGUN = fake.EVENTS[:2]
 TEXT = b"".join(BEGUN)
@@ -61,19 +62,20 @@ async def a_reset_behind_portkey(stage: Stage) -> Seen:
     return told(await broken(stage, after_reading(read, BEGUN, abort=True), read))
 
 
-async def cut_on_the_wire(stage: Stage, fault: Fault) -> Seen:
+async def cut_on_the_wire(stage: Stage, fault: Fault, url: str = "") -> Seen:
     """The wire fails within an event that has partly passed: what is left of it must not reach the client."""
     read = threading.Event()
 
     async def behave(request: web.Request, body: dict) -> web.StreamResponse:
         response = await fake.stream(request, (*BEGUN, fake.EVENTS[2][:30]))
-        await asyncio.to_thread(read.wait, 10)
+        await asyncio.to_thread(read.wait, NEVER)
         stage.wire.fault = fault
         await response.write(fake.EVENTS[2][30:] + fake.EVENTS[3])
         return response
 
     stage.provider.script["first"] = behave
-    answer = await ask(stage.system.url, headers=RETRIES_ITSELF, read=read, model="far/first", stream=True)
+    url = url or stage.system.url
+    answer = await ask(url, headers=RETRIES_ITSELF, read=read, model="far/first", stream=True)
     came, _, _ = answer.body.rstrip(b"\n").rpartition(b"\n\n")
     assert came + b"\n\n" == TEXT
     assert answer.error
@@ -86,7 +88,7 @@ async def a_reset_on_the_wire(stage: Stage) -> Seen:
 
 
 async def a_freeze_on_the_wire(stage: Stage) -> Seen:
-    return await cut_on_the_wire(stage, Fault(freeze_after=0))
+    return await cut_on_the_wire(stage, Fault(freeze_after=0), stage.hasty.url)
 
 
 async def a_half_close_on_the_wire(stage: Stage) -> Seen:
@@ -99,7 +101,7 @@ async def silence(stage: Stage) -> Seen:
         await asyncio.Event().wait()
         return response
 
-    return told(await broken(stage, stall))
+    return told(await broken(stage, stall, url=stage.hasty.url))
 
 
 def repeating(first: tuple[bytes, ...], then: bytes, pause: float = 0.1) -> Behaviour:
@@ -115,7 +117,7 @@ def repeating(first: tuple[bytes, ...], then: bytes, pause: float = 0.1) -> Beha
 
 
 async def comments_for_ever(stage: Stage) -> Seen:
-    answer = await broken(stage, repeating(BEGUN, b": still here\n\n"))
+    answer = await broken(stage, repeating(BEGUN, b": still here\n\n"), url=stage.hasty.url)
     # The bound shows that they were no progress; that they came shows that they were relayed.
     assert b": still here" in answer.body
     assert answer.seconds >= PATIENCE
@@ -124,7 +126,7 @@ async def comments_for_ever(stage: Stage) -> Seen:
 
 async def comments_before_the_first_token(stage: Stage) -> Seen:
     stage.provider.script["first"] = repeating((), b": PROCESSING\n\n")
-    answer = await ask(stage.system.url, stream=True)
+    answer = await ask(stage.longer.url, stream=True)
     assert (answer.body, answer.served) == (WHOLE, "fake/second")
     return told(answer)
 
@@ -135,12 +137,12 @@ async def endless(stage: Stage) -> Seen:
         return told(await broken(stage, repeating(BEGUN, piece), url=brief.url))
 
 
-async def relayed(stage: Stage, fault: Fault) -> Seen:
+async def relayed(stage: Stage, fault: Fault, url: str = "") -> Seen:
     """Each byte has to come, in its place, whatever the pieces."""
     stage.wire.fault = fault
     slowest = 0.0
     for streamed in (True, False):
-        answer = await ask(stage.system.url, headers=RETRIES_ITSELF, model="far/first", stream=streamed)
+        answer = await ask(url or stage.system.url, headers=RETRIES_ITSELF, model="far/first", stream=streamed)
         assert answer.body == (WHOLE if streamed else fake.PLAIN)
         slowest = max(slowest, answer.seconds)
     return Seen(answer.told(), slowest)
@@ -160,8 +162,10 @@ async def cut_within_letters_and_words(stage: Stage) -> Seen:
 
 
 async def slow_and_steady(stage: Stage) -> Seen:
-    """About half a kilobyte a second takes longer than every time-out, and yet nothing ever falls silent."""
-    return await relayed(stage, Fault(bytes_a_second=500, bytes_a_piece=50))
+    """So few bytes a second take longer than every time-out, and yet nothing ever falls silent."""
+    seen = await relayed(stage, Fault(bytes_a_second=150, bytes_a_piece=15), stage.longer.url)
+    assert seen.seconds > LONGER
+    return seen
 
 
 async def an_end_that_never_closes(stage: Stage) -> Seen:
@@ -171,9 +175,9 @@ async def an_end_that_never_closes(stage: Stage) -> Seen:
         return response
 
     stage.provider.script["first"] = linger
-    answer = await ask(stage.system.url, stream=True)
+    answer = await ask(stage.hasty.url, stream=True)
     assert answer.body == WHOLE
-    assert (await line_of(stage.system.edge, answer))["outcome"] == "completed"
+    assert (await line_of(stage.hasty.edge, answer))["outcome"] == "completed"
     return told(answer)
 
 

@@ -15,8 +15,8 @@ from tests.faults.name_server import NameServer
 from tests.faults.provider_answers import told
 from tests.faults.router_rows import decided, served_without
 from tests.faults.row import Seen
-from tests.faults.stage import Stage
-from tests.processes import Process, free_port, log_events, python, start_router, wait_until
+from tests.faults.stage import DEADLINE, Stage
+from tests.processes import NEVER, QUIET_ROUTER, Process, free_port, log_events, python, start_router, wait_until
 
 NAME = "router.test"
 # How soon a router asks its clients to look for others.
@@ -32,7 +32,9 @@ def named(stage: Stage, addresses: list[str], *, silent: bool = False) -> Iterat
     names.silent = silent
     try:
         target = f"dns://127.0.0.1:{names.port}/{NAME}:{port}"
-        with stage.edge(EDGE_ROUTER=target, EDGE_TRUSTED_NETWORK="true") as system:
+        # Where no name is ever told, all that ends the waiting is the deadline.
+        deadline = DEADLINE if silent else {}
+        with stage.edge(EDGE_ROUTER=target, EDGE_TRUSTED_NETWORK="true", **deadline) as system:
             yield names, port, system
     finally:
         names.close()
@@ -41,7 +43,7 @@ def named(stage: Stage, addresses: list[str], *, silent: bool = False) -> Iterat
 def start_at(stage: Stage, address: str, port: int) -> Process:
     """A replica at one of the machine's many loopback addresses."""
     env = {"ROUTER_LISTEN": f"{address}:{port}", "ROUTER_CONFIG": str(stage.router_config), **AGE}
-    process = python("router_service", {"ROUTER_DRAIN_SECONDS": "0", "ROUTER_LEDGER_URL": "memory:", **env})
+    process = python("router_service", {**QUIET_ROUTER, **env})
     return process.ready_when(lambda: bool(log_events(process, "listening")))
 
 
@@ -50,10 +52,10 @@ async def more_replicas(stage: Stage) -> Seen:
     with named(stage, addresses[:1]) as (names, port, system):
         replicas = [start_at(stage, address, port) for address in addresses]
         try:
-            await decided(system, 10)
+            await decided(system)
             async with load(system.url, clients=4) as running:
                 names.addresses[NAME] = addresses
-                await until(lambda: all(log_events(one, "decided") for one in replicas), "each replica asked", 15)
+                await until(lambda: all(log_events(one, "decided") for one in replicas), "each replica asked")
                 before = [len(log_events(one, "decided")) for one in replicas]
                 await running.reaches(150)
                 after = [len(log_events(one, "decided")) for one in replicas]
@@ -71,11 +73,11 @@ async def no_names_any_more(stage: Stage) -> Seen:
     with named(stage, ["127.0.0.1"]) as (names, port, system):
         replica = start_at(stage, "127.0.0.1", port)
         try:
-            await decided(system, 10)
+            await decided(system)
             names.silent = True
             asked = names.asked
             async with load(system.url, clients=2) as running:
-                await until(lambda: names.asked > asked, "a look for the addresses", 15)
+                await until(lambda: names.asked > asked, "a look for the addresses")
                 await running.reaches(60)
         finally:
             replica.stop()
@@ -88,16 +90,16 @@ async def no_names_at_the_start(stage: Stage) -> Seen:
         replica = start_at(stage, "127.0.0.1", port)
         try:
             answer = await served_without(stage, system)
-            wait_until(lambda: "default order" in _readiness(system), "readiness says so", 5)
+            wait_until(lambda: "default order" in _readiness(system), "readiness says so")
             names.silent = False
-            await decided(system, 40)
+            await decided(system)
         finally:
             replica.stop()
     return told(answer)
 
 
 def _readiness(system: System) -> str:
-    with urllib.request.urlopen(f"{system.url}/readyz", timeout=5) as answer:
+    with urllib.request.urlopen(f"{system.url}/readyz", timeout=NEVER) as answer:
         return answer.read().decode()
 
 
@@ -107,7 +109,7 @@ def guarded(stage: Stage, trusted: Path, shown: Pair) -> Iterator[tuple[int, Fau
     port = free_port()
     env = {"ROUTER_TLS_CERT": str(shown.cert), "ROUTER_TLS_KEY": str(shown.key), **AGE}
     argv = {"ROUTER_LISTEN": f"127.0.0.1:{port}", "ROUTER_CONFIG": str(stage.router_config), **env}
-    router = python("router_service", {"ROUTER_DRAIN_SECONDS": "0", "ROUTER_LEDGER_URL": "memory:", **argv})
+    router = python("router_service", {**QUIET_ROUTER, **argv})
     router.ready_when(lambda: bool(log_events(router, "listening")))
     proxy = FaultProxy(port)
     try:
@@ -154,13 +156,13 @@ async def a_replaced_certificate(stage: Stage) -> Seen:
     trusted = authority(folder, "trusted")
     shown, fresh = issue(folder, "shown", trusted), issue(folder, "fresh", trusted)
     with guarded(stage, trusted.cert, shown) as (port, proxy, system):
-        await decided(system, 10)
+        await decided(system)
         before = ssl.get_server_certificate(("127.0.0.1", port))
         async with load(system.url, clients=4) as running:
             connections = len(proxy.began)
             shutil.copy(fresh.key, shown.key)
             shutil.copy(fresh.cert, shown.cert)
-            await until(lambda: len(proxy.began) >= connections + 2, "new connections", 15)
+            await until(lambda: len(proxy.began) >= connections + 2, "new connections")
             await running.reaches(100)
         assert ssl.get_server_certificate(("127.0.0.1", port)) != before
     assert (running.failed(), running.without_router()) == ([], [])

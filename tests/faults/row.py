@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from tests.faults.stage import Stage
 
 # Seconds after which a row has failed, whatever it waits for.
-LONGEST = 60.0
+LONGEST = 300.0
+# Seconds by which a test lets a busy machine pass a row's bound: less than a model's time-out as shipped (60 s), which a row
+# that waits for one would take. Whether the bound itself is held `make faults` judges; that a shorter wait ends, such as the
+# edge's for its router, is to be told by something else than time (calls that are called off, the log, a test of its own).
+BUSY = 30.0
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,11 @@ class NotInjected:
     reason: str
 
 
-async def play(row: Row, stage: Stage) -> Seen:
-    """Inject a row's fault and check it; an AssertionError says what does not hold."""
+async def play(row: Row, stage: Stage, busy: float = 0.0) -> Seen:
+    """Inject a row's fault and check it; an AssertionError says what does not hold.
+
+    `busy`: seconds that its answer may take longer than the row's bound.
+    """
     stage.reset()
     try:
         async with asyncio.timeout(LONGEST):
@@ -57,5 +64,5 @@ async def play(row: Row, stage: Stage) -> Seen:
     except TimeoutError:
         raise AssertionError(f"{row.id}: not over within {LONGEST:.0f} s") from None
     assert seen.said == row.sees, f"the client saw {seen.said!r}"
-    assert seen.seconds <= row.bound, f"the client waited {seen.seconds:.2f} s"
+    assert seen.seconds <= row.bound + busy, f"the client waited {seen.seconds:.2f} s"
     return seen

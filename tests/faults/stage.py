@@ -1,9 +1,9 @@
-"""What the rows of the fault matrix share: the whole system with short time-outs, started once, and parts of it beside it."""
+"""What the rows of the fault matrix share: the whole system, started once, and parts of it beside it, hasty ones too."""
 
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -15,15 +15,22 @@ from tests.faults.fault_proxy import FaultProxy
 from tests.processes import Process, free_port, start_edge, start_portkey, start_router
 
 Shared = TypeVar("Shared")
-# Seconds: of a first byte, a first token, and silence within an answer.
-PATIENCE = 1.0
-QUICK = {
-    **REMEMBERING_NOTHING,
-    "EDGE_FIRST_BYTE_TIMEOUT_SECONDS": str(PATIENCE),
-    "EDGE_FIRST_TOKEN_TIMEOUT_SECONDS": str(PATIENCE),
-    "EDGE_ANSWER_TIMEOUT_SECONDS": str(PATIENCE),
-    "EDGE_IDLE_TIMEOUT_SECONDS": str(PATIENCE),
-}
+NO_SETTINGS: Mapping[str, str] = {}
+# Seconds of a hasty edge: for a first byte, a first token, and silence within an answer. Nobody else's end by the machine's
+# being slow. Where somebody has to be served in time by such an edge, it gives them longer.
+PATIENCE, LONGER = 1.0, 3.0
+# As shipped: when another replica is asked too, and a silent one counts as dead. In other rows each question is asked once.
+HEDGE = {"EDGE_ROUTER_HEDGE_SECONDS": "0.3", "EDGE_ROUTER_PING_SECONDS": "0.5"}
+# Seconds that an edge waits for its router where the row is about that. Otherwise it waits for as long as it takes.
+DEADLINE = {"EDGE_ROUTER_DEADLINE_SECONDS": "1.5", **HEDGE}
+
+
+def giving(seconds: float) -> dict[str, str]:
+    """The settings of an edge that gives a model so long."""
+    names = ("FIRST_BYTE", "FIRST_TOKEN", "ANSWER", "IDLE")
+    return {f"EDGE_{name}_TIMEOUT_SECONDS": str(seconds) for name in names}
+
+
 # Models whose provider is behind the fault proxy, asked for by name: far/first, far/second.
 FAR = """
 [providers.far]
@@ -100,23 +107,33 @@ class Stage:
             EDGE_ROUTER=f"dns:///127.0.0.1:{router_port}",
             EDGE_CONFIG=str(self.edge_config),
             PORTKEY_BASE_URL=f"http://127.0.0.1:{self.portkey}/v1",
-            **QUICK,
+            **REMEMBERING_NOTHING,
         )
         self._stack.callback(edge.stop)
         return System(f"http://127.0.0.1:{edge_port}", router_port, self.provider, router, edge)
 
+    @cached_property
+    def hasty(self) -> System:
+        """The same behind an edge that gives models PATIENCE, for rows in which nobody has to be served in time."""
+        return self._stack.enter_context(self.edge(**giving(PATIENCE)))
+
+    @cached_property
+    def longer(self) -> System:
+        """The same behind an edge that gives models LONGER, for rows in which one is silent and another serves."""
+        return self._stack.enter_context(self.edge(**giving(LONGER)))
+
     @contextmanager
     def edge(self, **env: str) -> Iterator[System]:
         """An edge of a row's own before the system's router and Portkey, or before those that `env` names."""
-        with edge_beside(self.system, self.portkey, self.edge_config, **{**QUICK, **env}) as system:
+        with edge_beside(self.system, self.portkey, self.edge_config, **env) as system:
             yield system
 
     @contextmanager
-    def router(self, **env: str) -> Iterator[System]:
-        """A router of a row's own, and an edge before it."""
+    def router(self, edge: Mapping[str, str] = NO_SETTINGS, **env: str) -> Iterator[System]:
+        """A router of a row's own, and an edge before it, with settings of the `edge`'s own where there are any."""
         with (
             router_beside(self.system, self.router_config, **env) as routed,
-            edge_beside(routed, self.portkey, self.edge_config, **QUICK) as system,
+            edge_beside(routed, self.portkey, self.edge_config, **edge) as system,
         ):
             yield system
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.matrix import NOT_INJECTED, ROWS
-from tests.faults.row import Row, play
+from tests.faults.row import BUSY, Row, play
 from tests.faults.stage import Stage
 
 
@@ -17,8 +17,8 @@ def stage() -> Iterator[Stage]:
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS])
-async def test_the_client_sees_what_the_matrix_says_and_in_time(stage: Stage, row: Row):
-    seen = await play(row, stage)
+async def test_the_client_sees_what_the_matrix_says_and_has_its_end(stage: Stage, row: Row):
+    seen = await play(row, stage, BUSY)
     print(f"\n{row.id} {row.fault}: {seen.said} in {seen.seconds:.2f} s (at most {row.bound:g})")
 
 

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import aiohttp
 from aiohttp import web
-from launcher_house import REPOSITORY, free_port
+from launcher_house import REPOSITORY
+
+from tests.ports import free_port
+from tests.processes import NEVER
 
 CHUNK = b'data: {"id":"1","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
 DONE = b"data: [DONE]\n\n"
@@ -66,7 +69,7 @@ class RunningGateway:
     async def listens(self) -> None:
         """Returns when one more process says that it listens."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(NEVER):
             async for line in self.process.stdout:
                 if line.startswith(b"listening on"):
                     return

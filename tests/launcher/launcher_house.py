@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
+
+from tests.ports import free_port
+from tests.processes import NEVER
 
 REPOSITORY = Path(__file__).parents[2]
 GATEWAY = REPOSITORY / "portkey/node_modules/@portkey-ai/gateway/build/start-server.js"
-LISTEN_VARIABLES = ("ROUTER_LISTEN", "PORTKEY_LISTEN", "DEMO_LISTEN", "EDGE_LISTEN")
+LISTEN_VARIABLES = ("ROUTER_LISTEN", "PORTKEY_LISTEN", "DEMO_LISTEN", "EDGE_LISTEN", "EDGE_PAGE_LISTEN")
 
 # Each stand-in notes its environment, process id and that of a child of its own; one named in DIES dies.
 NOTE = """
@@ -32,6 +34,12 @@ class Answer(BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200 if self.path == HEALTH else 404)
         self.end_headers()
+        # The edge has found the router once a file that would say otherwise is gone.
+        alone = pathlib.Path("alone")
+        self.wfile.write(b'{"decisions":"default order"}' if alone.exists() else b'{"decisions":"router"}')
+        if self.path == "/readyz":
+            with open("asked", "a") as asked:
+                asked.write(".")
     def log_message(self, *args):
         pass
 ThreadingHTTPServer((host, int(port)), Answer).serve_forever()
@@ -55,19 +63,6 @@ STAND_INS = {
 }
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that differ: each is held until the last is found."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-
-
-def free_port() -> int:
-    return free_ports(1)[0]
-
-
 def is_alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -76,7 +71,7 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 10) -> bool:
+def eventually(condition: Callable[[], bool], within_s: float = NEVER) -> bool:
     """Polls until the condition holds; False when it does not in time."""
     pause = threading.Event()
     for _ in range(int(within_s / 0.05)):
@@ -114,12 +109,12 @@ class Launched:
         with self._changed:
             self._changed.notify_all()
 
-    def wait_for(self, text: str, within_s: float = 40) -> None:
+    def wait_for(self, text: str, within_s: float = NEVER) -> None:
         with self._changed:
             self._changed.wait_for(lambda: text in self.output or not self._reader.is_alive(), within_s)
         assert text in self.output, self.output
 
-    def ended(self, within_s: float = 40) -> int:
+    def ended(self, within_s: float = NEVER) -> int:
         code = self.process.wait(within_s)
         self._reader.join(within_s)
         return code
@@ -130,7 +125,7 @@ class House:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        *own, ollama = free_ports(len(LISTEN_VARIABLES) + 1)
+        *own, ollama = (free_port() for _ in range(len(LISTEN_VARIABLES) + 1))
         self.ports = dict(zip(LISTEN_VARIABLES, own, strict=True))
         self.variables = {name: f"127.0.0.1:{port}" for name, port in self.ports.items()}
         # No Ollama of this machine is asked.

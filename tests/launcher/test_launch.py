@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from launcher_house import House
+from launcher_house import House, eventually
 
 OWN_GATEWAY = "http://127.0.0.1:1/v1"
 
@@ -29,6 +29,9 @@ def test_without_any_key_everything_embedded_runs_and_says_so(house: House, gate
     edge = house.environment_of("edge_gateway")
     assert edge["EDGE_ROUTER"] == f"dns:///{house.variables['ROUTER_LISTEN']}"
     assert edge["PORTKEY_BASE_URL"] == f"http://{house.variables['PORTKEY_LISTEN']}/v1"
+    page = house.variables["EDGE_PAGE_LISTEN"]
+    assert f"\n  http://{page}/\n" in launched.output
+    assert edge["EDGE_PAGE_LISTEN"] == page
     assert edge["EDGE_DEMO_URL"] == f"http://{house.variables['DEMO_LISTEN']}/v1"
     assert "EDGE_OLLAMA_URL" not in edge
     launched.process.send_signal(signal.SIGINT)
@@ -49,6 +52,23 @@ def test_a_signal_leaves_no_process_behind(house: House, number: signal.Signals)
     assert launched.ended() == 0
     assert "Traceback" not in launched.output
     assert house.is_empty()
+
+
+def test_it_is_ready_once_the_edge_has_found_the_router(house: House) -> None:
+    house.variables["PORTKEY_BASE_URL"] = OWN_GATEWAY
+    alone, asked = house.root / "alone", house.root / "asked"
+    alone.touch()
+    launched = house.launch()
+    assert eventually(lambda: asked.exists() and len(asked.read_text()) > 3)
+    assert "Ready:" not in launched.output
+    alone.unlink()
+    launched.wait_for("Ready:")
+
+
+def test_an_edge_that_never_finds_the_router_serves_all_the_same(house: House) -> None:
+    house.variables["PORTKEY_BASE_URL"] = OWN_GATEWAY
+    (house.root / "alone").touch()
+    house.launch().wait_for("Ready:")
 
 
 def test_a_signal_during_the_start_leaves_no_process_behind(house: House) -> None:
@@ -121,6 +141,19 @@ def test_a_wrong_value_is_a_sentence_that_names_the_variable(house: House, varia
     assert launched.output.startswith(f"{variable} must be ")
     assert launched.output.count("\n") == 1
     assert house.pids() == []
+
+
+def test_a_port_for_metrics_that_is_asked_for_and_taken_is_named(house: House) -> None:
+    house.variables["PORTKEY_BASE_URL"] = OWN_GATEWAY
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        house.variables["ROUTER_METRICS_LISTEN"] = f"127.0.0.1:{port}"
+        launched = house.launch()
+        assert launched.ended() == 1
+
+    assert launched.output.startswith(
+        f"Port {port} (router's metrics) is already in use; free it or set ROUTER_METRICS_LISTEN="
+    )
 
 
 def test_two_processes_on_one_port_are_refused(house: House) -> None:

@@ -9,6 +9,8 @@ import pytest
 from gateway_house import CHUNK, connects, post, running_gateway, running_upstream
 from launcher_house import REPOSITORY
 
+from tests.processes import NEVER
+
 
 @pytest.mark.parametrize(("host", "elsewhere"), [(None, "127.0.0.2"), ("127.0.0.2", "127.0.0.1")])
 async def test_it_listens_on_one_address_only(node: str, gateway: Path, host: str | None, elsewhere: str) -> None:
@@ -35,11 +37,11 @@ async def test_a_departed_client_ends_the_upstream_request(
         aiohttp.ClientSession() as session,
     ):
         request = asyncio.create_task(leave_after_first_bytes(post(session, running.port, upstream, stream)))
-        await asyncio.wait_for(upstream.called.wait(), 10)
+        await asyncio.wait_for(upstream.called.wait(), NEVER)
         if stream:
-            await asyncio.wait_for(request, 10)
+            await asyncio.wait_for(request, NEVER)
         request.cancel()
-        await asyncio.wait_for(upstream.left.wait(), 10)
+        await asyncio.wait_for(upstream.left.wait(), NEVER)
         # The fallback's second target was not asked on behalf of nobody.
         assert upstream.calls == 1
 
@@ -49,7 +51,7 @@ async def test_the_limit_before_upstream_headers_can_be_set(node: str, gateway: 
         running_upstream() as upstream,
         running_gateway(node, gateway, PORTKEY_UPSTREAM_HEADERS_TIMEOUT_S="1") as running,
         aiohttp.ClientSession() as session,
-        asyncio.timeout(30),
+        asyncio.timeout(NEVER),
         post(session, running.port, upstream, stream=False) as response,
     ):
         assert response.status == 500
@@ -69,6 +71,6 @@ async def test_a_wrong_limit_stops_it_with_a_sentence(node: str) -> None:
         env={"PORTKEY_UPSTREAM_HEADERS_TIMEOUT_S": "soon"},
         stderr=asyncio.subprocess.PIPE,
     )
-    _, said = await asyncio.wait_for(process.communicate(), 20)
+    _, said = await asyncio.wait_for(process.communicate(), NEVER)
     assert process.returncode == 2
     assert said == b'PORTKEY_UPSTREAM_HEADERS_TIMEOUT_S must be a number of seconds above 0, not "soon".\n'

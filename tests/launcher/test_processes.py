@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.processes import Machine, Process, plan
+from launcher.processes import Machine, Process, give_up_taken, plan
 from launcher.settings import NOT_DIAMOND_KEYS, PROVIDER_KEYS, parse_settings
 
 MACHINE = Machine(root=Path("/house"), python="python", node="node")
@@ -26,6 +26,18 @@ def test_a_key_goes_only_where_it_is_needed() -> None:
     assert keys_in(processes["router"]) == set(NOT_DIAMOND_KEYS)
     assert keys_in(processes["portkey"]) == set()
     assert keys_in(processes["edge"]) == {*PROVIDER_KEYS, "MY_TOKEN"}
+
+
+def test_the_edge_has_a_page_on_this_machine_unless_it_is_switched_off() -> None:
+    assert planned()["edge"].environment["EDGE_PAGE_LISTEN"] == "127.0.0.1:8081"
+    assert planned(EDGE_PAGE_LISTEN="off")["edge"].environment["EDGE_PAGE_LISTEN"] == "off"
+    assert shown_page(free=False) is None
+    assert shown_page(free=False, EDGE_PAGE_LISTEN="127.0.0.1:9000") == "127.0.0.1:9000"
+
+
+def shown_page(free: bool, **environment: str) -> str | None:
+    settings = give_up_taken(parse_settings(environment), MACHINE, lambda _: free)
+    return next(p for p in plan(settings, MACHINE) if p.name == "edge").environment.get("EDGE_PAGE_LISTEN")
 
 
 def test_the_demo_models_get_no_key() -> None:
@@ -69,6 +81,26 @@ def test_the_gateway_listens_where_it_is_told() -> None:
         "--port=9000",
     )
     assert portkey.environment["PORTKEY_HOST"] == "::1"
+
+
+def shown(free: bool = True, **environment: str) -> tuple[str | None, str | None]:
+    """Where the edge's and the router's metrics are to be shown."""
+    settings = give_up_taken(parse_settings(environment), MACHINE, lambda _: free)
+    processes = {process.name: process.environment for process in plan(settings, MACHINE)}
+    return processes["edge"].get("EDGE_METRICS_LISTEN"), processes["router"].get("ROUTER_METRICS_LISTEN")
+
+
+def test_metrics_are_shown_on_this_machine_unless_that_is_set_otherwise() -> None:
+    assert shown() == ("127.0.0.1:9464", "127.0.0.1:9465")
+    assert shown(EDGE_METRICS_LISTEN="[::1]:9000") == ("[::1]:9000", "127.0.0.1:9465")
+    # The services take the word for what it says.
+    assert shown(EDGE_METRICS_LISTEN="off", ROUTER_METRICS_LISTEN="") == ("off", "")
+
+
+def test_metrics_that_nobody_asked_for_give_way_to_whoever_is_there_first() -> None:
+    assert shown(free=False) == (None, None)
+    assert shown(free=False, EDGE_METRICS_LISTEN="127.0.0.1:9000") == ("127.0.0.1:9000", None)
+    assert shown(EDGE_LISTEN="127.0.0.1:9465", DEMO_LISTEN="127.0.0.1:9464") == (None, None)
 
 
 def test_a_proxy_for_the_internet_is_not_used_on_this_machine() -> None:

@@ -20,7 +20,10 @@ from gateway_house import (
     running_upstream,
     start_gateway,
 )
-from launcher_house import eventually, free_port, is_alive
+from launcher_house import eventually, is_alive
+
+from tests.ports import free_port
+from tests.processes import NEVER
 
 
 async def streams_under_way(
@@ -37,7 +40,7 @@ async def streams_under_way(
 
 
 async def the_rest(streams: list[aiohttp.ClientResponse]) -> list[bytes | BaseException]:
-    return await asyncio.wait_for(asyncio.gather(*(stream.read() for stream in streams), return_exceptions=True), 10)
+    return await asyncio.wait_for(asyncio.gather(*(stream.read() for stream in streams), return_exceptions=True), NEVER)
 
 
 async def refuses(port: int) -> bool:
@@ -69,7 +72,7 @@ async def test_a_killed_worker_is_replaced_and_leaves_no_client_waiting(node: st
         async def keep_asking() -> int:
             answers = 0
             while not over.is_set():
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(NEVER):
                     try:
                         async with session.get(f"http://127.0.0.1:{running.port}/") as response:
                             answers += response.status == 200
@@ -106,7 +109,7 @@ async def test_a_stop_lets_the_answers_under_way_end(
         upstream.finish.set()
         assert await the_rest(streams) == [DONE] * 4
         await stack.aclose()
-        assert await asyncio.wait_for(running.process.wait(), 20) == 0
+        assert await asyncio.wait_for(running.process.wait(), NEVER) == 0
         assert not any(map(is_alive, workers))
 
 
@@ -125,7 +128,7 @@ async def test_a_killed_primary_leaves_no_worker_once_the_answers_under_way_have
         upstream.finish.set()
         assert await the_rest(streams) == [DONE] * 4
         await stack.aclose()
-        assert await asyncio.to_thread(eventually, lambda: not any(map(is_alive, workers)), 20)
+        assert await asyncio.to_thread(eventually, lambda: not any(map(is_alive, workers)))
 
 
 async def test_a_taken_port_ends_it_with_a_sentence(node: str, gateway: Path) -> None:
@@ -134,7 +137,7 @@ async def test_a_taken_port_ends_it_with_a_sentence(node: str, gateway: Path) ->
         taken.listen()
         port = taken.getsockname()[1]
         process = await start_gateway(node, gateway, port, asyncio.subprocess.PIPE, PORTKEY_WORKERS="2")
-        _, said = await asyncio.wait_for(process.communicate(), 20)
+        _, said = await asyncio.wait_for(process.communicate(), NEVER)
     assert process.returncode == 1
     assert f"Cannot listen on 127.0.0.1 port {port} (EADDRINUSE)" in said.decode()
 
@@ -147,7 +150,7 @@ async def test_unless_told_otherwise_it_starts_a_worker_a_core(node: str, gatewa
         await running.listens()
     assert len(running.workers()) == (cores if cores > 1 else 0)
     running.process.terminate()
-    assert await asyncio.wait_for(running.process.wait(), 20) == 0
+    assert await asyncio.wait_for(running.process.wait(), NEVER) == 0
 
 
 async def test_one_worker_is_the_first_process_itself(node: str, gateway: Path) -> None:
@@ -158,6 +161,6 @@ async def test_one_worker_is_the_first_process_itself(node: str, gateway: Path) 
 @pytest.mark.parametrize("wish", ["0", "-1", "1.5", "two"])
 async def test_a_wrong_number_of_workers_stops_it_with_a_sentence(node: str, gateway: Path, wish: str) -> None:
     process = await start_gateway(node, gateway, free_port(), asyncio.subprocess.PIPE, PORTKEY_WORKERS=wish)
-    _, said = await asyncio.wait_for(process.communicate(), 20)
+    _, said = await asyncio.wait_for(process.communicate(), NEVER)
     assert process.returncode == 2
     assert said.decode() == f'PORTKEY_WORKERS must be a whole number of processes, 1 or more, not "{wish}".\n'

@@ -23,7 +23,7 @@ from router_service.settings import load_catalog
 from router_service.stores.memory import MemoryStore
 from router_service.watch import Watchers
 from tests.fakes import not_diamond as fake
-from tests.processes import free_port, start_router
+from tests.processes import NEVER, free_port, start_router
 from tests.router_service.calls import call, select
 
 CANDIDATES = {"models": ["openai/gpt-6.1-sol", "anthropic/claude-sonnet-5-5"]}
@@ -60,7 +60,7 @@ def question(**fields: object) -> pb.SelectModelRequest:
 def stream(port: int, *questions: pb.SelectModelRequest) -> list[pb.SelectModelStreamResponse]:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         asked = pb.SelectModelStreamRequest(requests=questions)
-        return list(router_pb2_grpc.RouterServiceStub(channel).SelectModelStream(asked, timeout=10))
+        return list(router_pb2_grpc.RouterServiceStub(channel).SelectModelStream(asked, timeout=NEVER))
 
 
 def test_each_question_of_a_stream_is_answered_once_with_its_place(port):
@@ -157,16 +157,16 @@ def told(*names: str) -> pb.ReportOutcomesRequest:
 async def test_reports_on_different_decisions_do_not_wait_for_each_others_look_ups():
     names = [f"dec_slow_{number}" for number in range(40)]
     async with serving(TroubledLedger(len(names))) as router:
-        answer = await router.ReportOutcomes(told(*names), timeout=10)
+        answer = await router.ReportOutcomes(told(*names), timeout=NEVER)
     assert [result.refusal.reason for result in answer.results] == ["UNKNOWN_DECISION"] * len(names)
 
 
 async def test_a_mistake_of_the_routers_harms_no_other_report_and_is_told_without_what_it_read(capsys):
     telemetry.configure()
     async with serving(TroubledLedger(1)) as router:
-        answer = await router.ReportOutcomes(told("dec_none", "dec_broken", "dec_none"), timeout=10)
+        answer = await router.ReportOutcomes(told("dec_none", "dec_broken", "dec_none"), timeout=NEVER)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await router.ReportOutcome(told("dec_broken").reports[0], timeout=10)
+            await router.ReportOutcome(told("dec_broken").reports[0], timeout=NEVER)
     reasons = [result.refusal.reason for result in answer.results]
     assert reasons == ["UNKNOWN_DECISION", "INTERNAL_ERROR", "UNKNOWN_DECISION"]
     assert answer.results[1].refusal.code == grpc.StatusCode.INTERNAL.value[0]

@@ -126,9 +126,10 @@ def test_the_code_of_replies_and_of_failed_blocks_is_left_out():
 @pytest.mark.parametrize("text", ["\n\n# ", "```\n", "<<<<<<< SEARCH\n", "\n", " ", "`"])
 def test_the_time_grows_with_the_text_and_no_faster(text):
     conversation = [user(text * (4_000_000 // len(text))), Message("assistant", text * (4_000_000 // len(text)))]
-    started = time.monotonic()
+    # Its own time on a processor: whatever else the machine does takes none of it.
+    started = time.process_time()
     clip([*conversation, user("hello")], "clipped")
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 def records() -> Iterator[Path]:

@@ -19,7 +19,7 @@ from router_service.records import Report, Verdict
 from router_service.settings import load_catalog
 from router_service.standings import Standings
 from tests.fakes import not_diamond as fake
-from tests.processes import free_port, start_router, wait_until
+from tests.processes import NEVER, free_port, start_router, wait_until
 from tests.router_service.calls import call, select
 
 MODEL = """
@@ -402,7 +402,7 @@ async def test_replicas_that_share_a_database_learn_from_each_other_each_outcome
         return found["fake/best"].outcomes if found else 0.0
 
     async def until(number: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(NEVER):
             while round(outcomes()) != number:
                 await refresh.refresh()
                 await asyncio.sleep(0.02)
@@ -437,7 +437,7 @@ async def test_a_ledger_that_cannot_answer_is_asked_again(config):
 
     refresh = VerdictRefresh(Learning(), Gone(), print, interval=0.01)
     refresh.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(NEVER):
         await asked.wait()
     await refresh.close()
 
@@ -445,7 +445,9 @@ async def test_a_ledger_that_cannot_answer_is_asked_again(config):
 @given(
     st.lists(st.tuples(st.sampled_from(sorted(QUALITY)), st.booleans()), max_size=120), st.sampled_from(sorted(QUALITY))
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_whatever_is_learnt_qualities_stay_shares_and_a_failure_never_speaks_for_a_model(config, outcomes, failing):
     catalog = load_catalog(config)
     models = [catalog.by_id[f"fake/{name}"] for name in QUALITY]

@@ -111,7 +111,7 @@ def test_a_leased_decision_is_kept_explained_and_reported_on_like_any_other(port
         page = call(port, "ListDecisions", pb.ListDecisionsRequest(conversation_id="kept"))
         return [entry.decision_id for entry in page.decisions]
 
-    wait_until(lambda: made.decision_id in listed(), "the leased decision in the list", 5)
+    wait_until(lambda: made.decision_id in listed(), "the leased decision in the list")
 
 
 def test_a_leased_decision_that_is_told_twice_is_one(port):
@@ -123,7 +123,7 @@ def test_a_leased_decision_that_is_told_twice_is_one(port):
         page = call(port, "ListDecisions", pb.ListDecisionsRequest(conversation_id="twice"))
         return [entry.decision_id for entry in page.decisions]
 
-    wait_until(lambda: len(listed()) == 2, "both decisions in the list", 5)
+    wait_until(lambda: len(listed()) == 2, "both decisions in the list")
 
 
 def test_what_was_leased_keeps_the_pin_warm(port):

@@ -1,7 +1,6 @@
 """Pins, escalation, prompt-cache economics, tenants, trials and shadows: through the front door, each with its reason."""
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from protos.router.v1 import router_pb2 as pb
 from protos.router.v1 import router_pb2_grpc
-from tests.processes import free_port, start_router
+from tests.processes import NEVER, free_port, start_router
 from tests.router_service.calls import call, select
 
 CONFIG = """
@@ -241,7 +240,7 @@ def test_a_batch_is_answered_in_its_order_and_a_refusal_harms_no_other(port):
 def test_a_watcher_sees_decisions_and_outcomes_of_what_it_asked_for(port):
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         stream = router_pb2_grpc.RouterServiceStub(channel).WatchDecisions(
-            pb.WatchDecisionsRequest(profile="strong"), timeout=20
+            pb.WatchDecisionsRequest(profile="strong"), timeout=60
         )
         stream.initial_metadata()
         select(port, profile="auto")
@@ -329,11 +328,12 @@ def test_a_router_that_stops_ends_its_watchers_streams_and_does_not_wait_for_the
     number = free_port()
     process = start_router(number)
     with grpc.insecure_channel(f"127.0.0.1:{number}") as channel:
-        stream = router_pb2_grpc.RouterServiceStub(channel).WatchDecisions(pb.WatchDecisionsRequest(), timeout=60)
+        stream = router_pb2_grpc.RouterServiceStub(channel).WatchDecisions(
+            pb.WatchDecisionsRequest(), timeout=5 * NEVER
+        )
         stream.initial_metadata()
-        started = time.monotonic()
+        # One that waited would be killed in the end.
         assert process.stop() == 0
-        assert time.monotonic() - started < 5
         assert list(stream) == []
 
 

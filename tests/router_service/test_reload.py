@@ -12,7 +12,7 @@ import pytest
 from router_service.catalog import Catalog
 from router_service.reload import CatalogWatch, describe
 from router_service.settings import load_catalog
-from tests.processes import Process, free_port, log_events, start_router, wait_until
+from tests.processes import NEVER, Process, free_port, log_events, log_line, start_router, wait_until
 from tests.router_service.calls import select
 
 MINE = '[profiles.mine]\ncandidates = ["{glob}"]\ncost_quality_tradeoff = 10\n'
@@ -43,7 +43,7 @@ class Watched:
         self.catalog = catalog
 
     async def next(self) -> tuple[str, dict]:
-        return await asyncio.wait_for(self.told.get(), 20)
+        return await asyncio.wait_for(self.told.get(), NEVER)
 
 
 @asynccontextmanager
@@ -177,7 +177,7 @@ def test_a_router_serves_a_changed_profile_without_a_restart(router, path):
     assert provider_of(port) == "xai"
     write(path, MINE.format(glob="openai/*"))
     wait_until(lambda: provider_of(port) == "openai", "the new profile is served")
-    assert log_events(process, "configuration_loaded")[-1]["profiles_changed"] == ["mine"]
+    assert log_line(process, "configuration_loaded")["profiles_changed"] == ["mine"]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from router_service.authentication import Authentication, Tokens, read_tokens
 from router_service.credentials import check_exposure, configured_credentials
 from router_service.errors import InvalidConfiguration
 from tests.certificates import Pair, authority, encrypted, issue
-from tests.processes import ROOT, Process, free_port, grpc_serving, log_events, python, wait_until
+from tests.processes import NEVER, QUIET_ROUTER, ROOT, Process, free_port, grpc_serving, log_events, python, wait_until
 
 TOKEN = "correct-horse-battery-staple"
 
@@ -117,7 +117,7 @@ def test_a_wrong_line_of_the_tokens_file_is_named_and_not_repeated(tmp_path):
 
 def test_a_new_token_is_printed_with_the_line_that_lets_it_in(tmp_path):
     command = [sys.executable, "-m", "router_service.authentication", "aider"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=NEVER, check=True)
     _, token, _, added = done.stdout.splitlines()
     path = tmp_path / "tokens"
     path.write_text(added)
@@ -125,7 +125,7 @@ def test_a_new_token_is_printed_with_the_line_that_lets_it_in(tmp_path):
     assert tokens.knows(token)
     assert not tokens.knows(token[:-1])
     assert not tokens.knows("")
-    nameless = subprocess.run(command[:-1], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    nameless = subprocess.run(command[:-1], cwd=ROOT, capture_output=True, text=True, timeout=NEVER, check=False)
     assert (nameless.returncode, "usage" in nameless.stderr) == (2, True)
 
 
@@ -159,18 +159,18 @@ class Guarded:
         self.told.append((name, fields))
 
     async def unary(self, metadata: Any) -> Any:
-        return await self.stub.ListProfiles(pb.ListProfilesRequest(), metadata=metadata, timeout=10)
+        return await self.stub.ListProfiles(pb.ListProfilesRequest(), metadata=metadata, timeout=NEVER)
 
     async def stream(self, metadata: Any) -> Any:
         return [entry async for entry in self.stub.WatchDecisions(pb.WatchDecisionsRequest(), metadata=metadata)]
 
     async def large(self, metadata: Any) -> Any:
         request = pb.SelectModelRequest(messages=[pb.Message(role="user", text="x" * 3_000_000)])
-        return await self.stub.SelectModel(request, metadata=metadata, timeout=10)
+        return await self.stub.SelectModel(request, metadata=metadata, timeout=NEVER)
 
     async def unknown(self, metadata: Any) -> Any:
         call = self.channel.unary_unary("/router.v1.RouterService/NoSuchCall")
-        return await call(b"", metadata=metadata, timeout=10)
+        return await call(b"", metadata=metadata, timeout=NEVER)
 
 
 @asynccontextmanager
@@ -235,7 +235,7 @@ async def test_without_a_known_token_every_call_gets_the_same_refusal(tokens_fil
 async def test_health_checks_need_no_token(tokens_file):
     async with serving(tokens_file) as guarded:
         check = health_pb2_grpc.HealthStub(guarded.channel).Check
-        answer = await check(health_pb2.HealthCheckRequest(service=""), timeout=10)
+        answer = await check(health_pb2.HealthCheckRequest(service=""), timeout=NEVER)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
@@ -259,7 +259,7 @@ async def test_a_changed_tokens_file_counts_from_the_next_call_and_a_broken_one_
 def router(**env: Any) -> Iterator[tuple[int, Process]]:
     """A router that may not answer in the clear, so its log says when it is ready."""
     port = free_port()
-    settings = {"ROUTER_LISTEN": f"127.0.0.1:{port}", "ROUTER_DRAIN_SECONDS": "0", "ROUTER_LEDGER_URL": "memory:"}
+    settings = {"ROUTER_LISTEN": f"127.0.0.1:{port}", **QUIET_ROUTER}
     process = python("router_service", {**settings, **{name: str(value) for name, value in env.items()}})
     try:
         process.ready_when(lambda: bool(log_events(process, "listening")))
@@ -278,12 +278,12 @@ def profiles(port: int, ca: Pair, client: Pair | None = None, metadata: Any = ()
     credentials = grpc.ssl_channel_credentials(ca.cert.read_bytes(), *shown)
     with grpc.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
         stub = router_pb2_grpc.RouterServiceStub(channel)
-        return stub.ListProfiles(pb.ListProfilesRequest(), timeout=10, metadata=metadata).profiles
+        return stub.ListProfiles(pb.ListProfilesRequest(), timeout=NEVER, metadata=metadata).profiles
 
 
 def shown(port: int) -> str:
     """The certificate that a router shows to a new connection."""
-    return ssl.get_server_certificate(("127.0.0.1", port), timeout=10)
+    return ssl.get_server_certificate(("127.0.0.1", port), timeout=NEVER)
 
 
 def is_shown(port: int, pair: Pair) -> bool:
@@ -354,7 +354,7 @@ def test_a_router_does_not_start_with_a_setting_that_would_leave_it_open(env, sa
         env={"PATH": os.environ["PATH"], "ROUTER_LISTEN": "127.0.0.1:0", "ROUTER_LEDGER_URL": "memory:", **env},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=NEVER,
         check=False,
     )
     assert done.returncode == 2

@@ -174,7 +174,9 @@ MODELS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     models=st.lists(MODELS, min_size=1, max_size=5),
     needs=st.fixed_dictionaries(

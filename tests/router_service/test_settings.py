@@ -30,6 +30,8 @@ def run(**env: str) -> tuple[int, str]:
         ({"ROUTER_NOT_DIAMOND_BUDGET_SECONDS": "soon"}, "ROUTER_NOT_DIAMOND_BUDGET_SECONDS"),
         ({"ROUTER_KEPT_DECISIONS": "0"}, "ROUTER_KEPT_DECISIONS"),
         ({"ROUTER_CONFIG": "/nowhere.toml"}, "ROUTER_CONFIG: /nowhere.toml cannot be read"),
+        ({"ROUTER_METRICS_LISTEN": "9465"}, "ROUTER_METRICS_LISTEN: '9465' is not HOST:PORT"),
+        ({"ROUTER_METRICS_LISTEN": "[::]:9465"}, "ROUTER_METRICS_LISTEN: [::]:9465 can be reached from other machines"),
     ],
 )
 def test_a_wrong_variable_is_named(env, says):
@@ -73,15 +75,16 @@ def test_a_wrong_configuration_is_named_with_its_field(tmp_path, toml, says):
     assert "Traceback" not in text
 
 
-def test_a_port_in_use_is_named():
+@pytest.mark.parametrize("variable", ["ROUTER_LISTEN", "ROUTER_METRICS_LISTEN"])
+def test_a_port_in_use_is_named(variable):
     port = free_port()
     process = start_router(port)
     try:
-        code, text = run(ROUTER_LISTEN=f"127.0.0.1:{port}")
+        code, text = run(ROUTER_LEDGER_URL="memory:", **{variable: f"127.0.0.1:{port}"})
     finally:
         process.stop()
     assert code == 2
-    assert f"ROUTER_LISTEN: 127.0.0.1:{port} cannot be listened on" in text
+    assert f"{variable}: 127.0.0.1:{port} cannot be listened on" in text
 
 
 def test_a_configuration_file_adds_profiles_to_the_shipped_ones(tmp_path):

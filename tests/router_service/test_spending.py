@@ -91,7 +91,7 @@ def test_what_each_callers_replies_have_cost_is_told_by_caller_and_range(router)
 
 def test_who_asked_is_shown_with_the_decision_in_lists_and_to_watchers(port):
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        stream = router_pb2_grpc.RouterServiceStub(channel).WatchDecisions(pb.WatchDecisionsRequest(), timeout=20)
+        stream = router_pb2_grpc.RouterServiceStub(channel).WatchDecisions(pb.WatchDecisionsRequest(), timeout=60)
         stream.initial_metadata()
         decision = select(port, profile="three", tenant="shown", caller="nightly build, é")
         assert next(stream).decision.caller == "nightly build, é"

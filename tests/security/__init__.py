@@ -1,1 +1,1 @@
-"""What an attacker would try, item by item; the README says which test shows what."""
+"""What an attacker would try, item by item; README.md here says which test shows what."""

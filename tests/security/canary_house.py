@@ -41,6 +41,8 @@ class House:
     not_diamond: FakeNotDiamond
     redis: RedisServer
     edges: dict[str, str] = field(default_factory=dict)
+    # Where each service shows its metrics.
+    metrics: dict[str, int] = field(default_factory=dict)
     processes: list[Process] = field(default_factory=list)
 
     def redis_address(self) -> str:
@@ -96,6 +98,10 @@ def _start(house: House, closing: ExitStack) -> None:
     (folder / "keys.toml").write_text(f'[keys.alice]\nsha256 = "{digest(secrets.client_key)}"\n')
     router_port, portkey_port = free_port(), free_port()
 
+    def metrics_of(name: str) -> str:
+        house.metrics[name] = free_port()
+        return f"127.0.0.1:{house.metrics[name]}"
+
     def run(process: Process) -> None:
         house.processes.append(process)
         closing.callback(process.stop)
@@ -111,6 +117,7 @@ def _start(house: House, closing: ExitStack) -> None:
             NOT_DIAMOND_API_KEY=secrets.not_diamond_key,
             NOTDIAMOND_BASE_URL=house.not_diamond.url,
             ROUTER_NOT_DIAMOND_FAILURES="1000",
+            ROUTER_METRICS_LISTEN=metrics_of("router"),
         )
     )
     run(start_portkey(portkey_port, PORTKEY_GATEWAY_TOKEN=secrets.gateway_token))
@@ -130,5 +137,6 @@ def _start(house: House, closing: ExitStack) -> None:
         config = folder / f"{name}.toml"
         config.write_text(EDGE_CONFIG.format(provider=house.provider.url, verbatim=str(verbatim).lower()))
         port = free_port()
-        run(start_edge(port, **{**usual, **further}, EDGE_CONFIG=str(config)))
+        own = {"EDGE_CONFIG": str(config), "EDGE_METRICS_LISTEN": metrics_of(name)}
+        run(start_edge(port, **{**usual, **further, **own}))
         house.edges[name] = f"http://127.0.0.1:{port}"

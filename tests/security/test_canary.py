@@ -13,6 +13,7 @@ from tests.fakes import not_diamond as not_diamond_says
 from tests.fakes import provider as fake
 from tests.fakes.behaviours import Behaviour, stream
 from tests.fakes.breaking import after_reading
+from tests.observability.scrape import exposition
 from tests.processes import log_events, wait_until
 from tests.security.canary_house import House, canary_house
 from tests.security.sentinels import Sentinels, found
@@ -202,6 +203,14 @@ def test_no_log_holds_a_piece_of_a_sentinel(run):
     assert {
         name: hits for name, text in logs.items() if (hits := found(run.house.secrets.all_but(), text.encode()))
     } == {}
+
+
+def test_no_metric_holds_a_piece_of_a_sentinel(run):
+    shown = {name: exposition(port) for name, port in run.house.metrics.items()}
+    assert len(shown) == 4
+    assert all("_total{" in text for text in shown.values())
+    everything = run.house.secrets.all_but()
+    assert {name: hits for name, text in shown.items() if (hits := found(everything, text.encode()))} == {}
 
 
 def test_no_header_that_went_back_holds_a_piece_of_a_sentinel(run):

@@ -5,6 +5,7 @@ import re
 import pytest
 import yaml
 
+from router_service.settings import Settings
 from tests.processes import ROOT
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -39,6 +40,13 @@ def test_no_secret_stands_in_the_compose_file(service):
     assert {name: value for name, value in given.items() if not value.startswith("${")} == {}
 
 
+def test_every_setting_of_the_routers_reaches_its_container():
+    """The edge reads .env whole; the router, which is to know no provider's key, gets its settings one by one."""
+    own = {str(setting.validation_alias) for setting in Settings.model_fields.values()}
+    own = {name for name in own if name.startswith("ROUTER_")}
+    assert own - COMPOSE["services"]["router"]["environment"].keys() == set()
+
+
 def test_ports_are_published_on_loopback_alone_and_the_gateways_not_at_all():
     for name, made in COMPOSE["services"].items():
         for port in made.get("ports", ()):
@@ -58,7 +66,7 @@ def test_an_image_runs_as_somebody_without_rights_and_is_healthy_without_curl(se
     stage = stages()[service]
     users = re.findall(r"^USER (\S+)", stage, flags=re.MULTILINE)
     assert users
-    assert set(users) <= {"app", "10001:10001"}
+    assert set(users) == {"10001:10001"}
     assert stage.rindex("USER ") < stage.index("HEALTHCHECK")
     check = stage[stage.index("HEALTHCHECK") :]
     assert re.search(r'CMD \["(python3|node)"', check)

@@ -11,6 +11,7 @@ import pytest
 from fastapi.routing import iter_route_contexts
 
 from edge_gateway import app, settings
+from tests.processes import NEVER
 
 # All that answers without a key.
 OPEN = {("GET", "/healthz"), ("GET", "/readyz")}
@@ -87,7 +88,7 @@ async def test_with_a_key_a_route_is_open(http: aiohttp.ClientSession, guarded, 
 @pytest.mark.parametrize("host", ["127.0.0.1", "elsewhere.invalid", "a/healthz#@b"])
 def test_no_spelling_of_a_path_and_no_host_leads_past_the_key(guarded, path, host):
     where = urlsplit(guarded.url)
-    connection = http.client.HTTPConnection(where.hostname, where.port, timeout=10)
+    connection = http.client.HTTPConnection(where.hostname, where.port, timeout=NEVER)
     connection.putrequest("POST", path, skip_host=True)
     for name, value in {"host": host, **JSON, "content-length": str(len(BODY))}.items():
         connection.putheader(name, value)
@@ -136,7 +137,7 @@ def test_who_has_no_key_is_answered_before_anything_large_is_read(guarded):
     """The headers tell already; a stranger need not be allowed to send 16 MiB first."""
     where = urlsplit(guarded.url)
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {where.netloc}\r\ncontent-type: application/json\r\n"
-    with socket.create_connection((where.hostname, where.port), timeout=10) as connection:
+    with socket.create_connection((where.hostname, where.port), timeout=NEVER) as connection:
         connection.sendall(f"{head}content-length: 16000000\r\n\r\n{{".encode())
         assert connection.recv(4096).split(b"\r\n", 1)[0].endswith(b"401 Unauthorized")
 

@@ -29,6 +29,28 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ContractRevision:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ContractRevisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContractRevision.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONTRACT_REVISION_UNSPECIFIED: _ContractRevision.ValueType  # 0
+    """Of a router that does not know GetServerInfo."""
+    CONTRACT_REVISION_1: _ContractRevision.ValueType  # 1
+    """The first that was released: all up to GetServerInfo and DecisionSummary.time_to_first_byte."""
+
+class ContractRevision(_ContractRevision, metaclass=_ContractRevisionEnumTypeWrapper):
+    """ContractRevision counts what has been added to the contract. Nothing is ever taken away or changes its meaning, so a router of a
+    later revision serves callers of every earlier one; a caller that needs an addition asks GetServerInfo for its number.
+    """
+
+CONTRACT_REVISION_UNSPECIFIED: ContractRevision.ValueType  # 0
+"""Of a router that does not know GetServerInfo."""
+CONTRACT_REVISION_1: ContractRevision.ValueType  # 1
+"""The first that was released: all up to GetServerInfo and DecisionSummary.time_to_first_byte."""
+Global___ContractRevision: _TypeAlias = ContractRevision  # noqa: Y015
+
 class _Purpose:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -310,6 +332,32 @@ class PreviousReply(_message.Message):
 Global___PreviousReply: _TypeAlias = PreviousReply  # noqa: Y015
 
 @_typing.final
+class TraceContext(_message.Message):
+    """TraceContext is a span of a distributed trace, in the W3C's words."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    TRACESTATE_FIELD_NUMBER: _builtins.int
+    traceparent: _builtins.str
+    """`00-`, the trace's id, the span's id and flags."""
+    tracestate: _builtins.str
+    """What vendors add; may be empty."""
+    def __init__(
+        self,
+        *,
+        traceparent: _builtins.str = ...,
+        tracestate: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TraceContext: _TypeAlias = TraceContext  # noqa: Y015
+
+@_typing.final
 class SelectModelRequest(_message.Message):
     """SelectModelRequest describes one request to a language model."""
 
@@ -353,6 +401,7 @@ class SelectModelRequest(_message.Message):
     UNHEALTHY_PROVIDERS_FIELD_NUMBER: _builtins.int
     CONTINUATION_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
+    TRACE_CONTEXT_FIELD_NUMBER: _builtins.int
     profile: _builtins.str
     """A routing policy by name, such as `auto`."""
     model: _builtins.str
@@ -403,6 +452,12 @@ class SelectModelRequest(_message.Message):
     def unhealthy_providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Providers that the caller sees failing just now; their models are removed."""
 
+    @_builtins.property
+    def trace_context(self) -> Global___TraceContext:
+        """The trace it belongs to, where that is not the call's (metadata `traceparent`): requests of many callers travel in one call.
+        It is not kept, and what cannot be read begins a new trace.
+        """
+
     def __init__(
         self,
         *,
@@ -424,10 +479,11 @@ class SelectModelRequest(_message.Message):
         unhealthy_providers: _abc.Iterable[_builtins.str] | None = ...,
         continuation: _builtins.bool = ...,
         caller: _builtins.str = ...,
+        trace_context: Global___TraceContext | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_quality_tradeoff", b"_cost_quality_tradeoff", "candidates", b"candidates", "choice", b"choice", "cost_quality_tradeoff", b"cost_quality_tradeoff", "model", b"model", "previous_reply", b"previous_reply", "profile", b"profile", "requirements", b"requirements"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_quality_tradeoff", b"_cost_quality_tradeoff", "candidates", b"candidates", "choice", b"choice", "cost_quality_tradeoff", b"cost_quality_tradeoff", "model", b"model", "previous_reply", b"previous_reply", "profile", b"profile", "requirements", b"requirements", "trace_context", b"trace_context"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_quality_tradeoff", b"_cost_quality_tradeoff", "available_providers", b"available_providers", "caller", b"caller", "candidates", b"candidates", "choice", b"choice", "continuation", b"continuation", "conversation_id", b"conversation_id", "cost_quality_tradeoff", b"cost_quality_tradeoff", "edit_format", b"edit_format", "ignore_pin", b"ignore_pin", "messages", b"messages", "metadata", b"metadata", "model", b"model", "preference_id", b"preference_id", "previous_reply", b"previous_reply", "profile", b"profile", "purpose", b"purpose", "requirements", b"requirements", "tenant", b"tenant", "unhealthy_providers", b"unhealthy_providers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_quality_tradeoff", b"_cost_quality_tradeoff", "available_providers", b"available_providers", "caller", b"caller", "candidates", b"candidates", "choice", b"choice", "continuation", b"continuation", "conversation_id", b"conversation_id", "cost_quality_tradeoff", b"cost_quality_tradeoff", "edit_format", b"edit_format", "ignore_pin", b"ignore_pin", "messages", b"messages", "metadata", b"metadata", "model", b"model", "preference_id", b"preference_id", "previous_reply", b"previous_reply", "profile", b"profile", "purpose", b"purpose", "requirements", b"requirements", "tenant", b"tenant", "trace_context", b"trace_context", "unhealthy_providers", b"unhealthy_providers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_quality_tradeoff: _TypeAlias = _typing.Literal["cost_quality_tradeoff"]  # noqa: Y015
     _WhichOneofArgType__cost_quality_tradeoff: _TypeAlias = _typing.Literal["_cost_quality_tradeoff", b"_cost_quality_tradeoff"]  # noqa: Y015
@@ -614,6 +670,7 @@ class Refusal(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     REMOVED_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """The gRPC status code, such as 9 for FAILED_PRECONDITION."""
     reason: _builtins.str
@@ -626,6 +683,10 @@ class Refusal(_message.Message):
         to be left out.
         """
 
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldViolation]:
+        """With INVALID_ARGUMENT the fields that break a rule, at most 20, by their names within the request or the report."""
+
     def __init__(
         self,
         *,
@@ -633,14 +694,41 @@ class Refusal(_message.Message):
         reason: _builtins.str = ...,
         message: _builtins.str = ...,
         removed: _abc.Iterable[Global___RemovedCandidate] | None = ...,
+        fields: _abc.Iterable[Global___FieldViolation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "reason", b"reason", "removed", b"removed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "fields", b"fields", "message", b"message", "reason", b"reason", "removed", b"removed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Refusal: _TypeAlias = Refusal  # noqa: Y015
+
+@_typing.final
+class FieldViolation(_message.Message):
+    """FieldViolation is a field that breaks a rule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Its name, such as `cost_quality_tradeoff`."""
+    description: _builtins.str
+    """What is wrong with it, and how to mend it."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "field", b"field"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FieldViolation: _TypeAlias = FieldViolation  # noqa: Y015
 
 @_typing.final
 class RankedModel(_message.Message):
@@ -1574,6 +1662,7 @@ class DecisionSummary(_message.Message):
     PREVIOUS_OUTCOME_FIELD_NUMBER: _builtins.int
     TOKENS_ESTIMATED_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
+    TIME_TO_FIRST_BYTE_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """The decision."""
     tenant: _builtins.str
@@ -1614,6 +1703,10 @@ class DecisionSummary(_message.Message):
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was decided."""
 
+    @_builtins.property
+    def time_to_first_byte(self) -> _duration_pb2.Duration:
+        """From the request's arrival to the first byte of the reply, as reported; not set when that is not known."""
+
     def __init__(
         self,
         *,
@@ -1636,10 +1729,11 @@ class DecisionSummary(_message.Message):
         previous_outcome: Global___Outcome.ValueType = ...,
         tokens_estimated: _builtins.bool = ...,
         caller: _builtins.str = ...,
+        time_to_first_byte: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "_cost_usd", b"_cost_usd", "_expected_cost_usd", b"_expected_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "cost_usd", b"cost_usd", "expected_cost_usd", b"expected_cost_usd", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "_cost_usd", b"_cost_usd", "_expected_cost_usd", b"_expected_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "cost_usd", b"cost_usd", "expected_cost_usd", b"expected_cost_usd", "time", b"time", "time_to_first_byte", b"time_to_first_byte"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "_cost_usd", b"_cost_usd", "_expected_cost_usd", b"_expected_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "caller", b"caller", "conversation_id", b"conversation_id", "cost_usd", b"cost_usd", "decision_id", b"decision_id", "expected_cost_usd", b"expected_cost_usd", "input_tokens", b"input_tokens", "model", b"model", "outcome", b"outcome", "output_tokens", b"output_tokens", "previous_outcome", b"previous_outcome", "profile", b"profile", "purpose", b"purpose", "reason", b"reason", "served_model", b"served_model", "source", b"source", "tenant", b"tenant", "time", b"time", "tokens_estimated", b"tokens_estimated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd", "_cost_usd", b"_cost_usd", "_expected_cost_usd", b"_expected_cost_usd", "baseline_cost_usd", b"baseline_cost_usd", "caller", b"caller", "conversation_id", b"conversation_id", "cost_usd", b"cost_usd", "decision_id", b"decision_id", "expected_cost_usd", b"expected_cost_usd", "input_tokens", b"input_tokens", "model", b"model", "outcome", b"outcome", "output_tokens", b"output_tokens", "previous_outcome", b"previous_outcome", "profile", b"profile", "purpose", b"purpose", "reason", b"reason", "served_model", b"served_model", "source", b"source", "tenant", b"tenant", "time", b"time", "time_to_first_byte", b"time_to_first_byte", "tokens_estimated", b"tokens_estimated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__baseline_cost_usd: _TypeAlias = _typing.Literal["baseline_cost_usd"]  # noqa: Y015
     _WhichOneofArgType__baseline_cost_usd: _TypeAlias = _typing.Literal["_baseline_cost_usd", b"_baseline_cost_usd"]  # noqa: Y015
@@ -1966,6 +2060,49 @@ class Spending(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Spending: _TypeAlias = Spending  # noqa: Y015
+
+@_typing.final
+class GetServerInfoRequest(_message.Message):
+    """GetServerInfoRequest is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetServerInfoRequest: _TypeAlias = GetServerInfoRequest  # noqa: Y015
+
+@_typing.final
+class GetServerInfoResponse(_message.Message):
+    """GetServerInfoResponse says what answers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_FIELD_NUMBER: _builtins.int
+    CONTRACT_REVISION_FIELD_NUMBER: _builtins.int
+    release: _builtins.str
+    """The router's release, such as `0.1.0`."""
+    contract_revision: _builtins.int
+    """The last ContractRevision that it serves, as a number that later ones are greater than."""
+    def __init__(
+        self,
+        *,
+        release: _builtins.str = ...,
+        contract_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contract_revision", b"contract_revision", "release", b"release"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetServerInfoResponse: _TypeAlias = GetServerInfoResponse  # noqa: Y015
 
 @_typing.final
 class RemovedCandidate(_message.Message):

@@ -95,6 +95,11 @@ class RouterServiceStub:
                 request_serializer=protos_dot_router_dot_v1_dot_router__pb2.GetSpendingRequest.SerializeToString,
                 response_deserializer=protos_dot_router_dot_v1_dot_router__pb2.GetSpendingResponse.FromString,
                 _registered_method=True)
+        self.GetServerInfo = channel.unary_unary(
+                '/router.v1.RouterService/GetServerInfo',
+                request_serializer=protos_dot_router_dot_v1_dot_router__pb2.GetServerInfoRequest.SerializeToString,
+                response_deserializer=protos_dot_router_dot_v1_dot_router__pb2.GetServerInfoResponse.FromString,
+                _registered_method=True)
 
 
 class RouterServiceServicer:
@@ -211,6 +216,14 @@ class RouterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetServerInfo(self, request, context):
+        """GetServerInfo says which release of the router answers, and how much of this contract it knows. A router that is older than
+        this call answers UNIMPLEMENTED, as any router does to a call that came after it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RouterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -273,6 +286,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.GetSpending,
                     request_deserializer=protos_dot_router_dot_v1_dot_router__pb2.GetSpendingRequest.FromString,
                     response_serializer=protos_dot_router_dot_v1_dot_router__pb2.GetSpendingResponse.SerializeToString,
+            ),
+            'GetServerInfo': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetServerInfo,
+                    request_deserializer=protos_dot_router_dot_v1_dot_router__pb2.GetServerInfoRequest.FromString,
+                    response_serializer=protos_dot_router_dot_v1_dot_router__pb2.GetServerInfoResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -600,6 +618,33 @@ class RouterService:
             '/router.v1.RouterService/GetSpending',
             protos_dot_router_dot_v1_dot_router__pb2.GetSpendingRequest.SerializeToString,
             protos_dot_router_dot_v1_dot_router__pb2.GetSpendingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetServerInfo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/router.v1.RouterService/GetServerInfo',
+            protos_dot_router_dot_v1_dot_router__pb2.GetServerInfoRequest.SerializeToString,
+            protos_dot_router_dot_v1_dot_router__pb2.GetServerInfoResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -98,6 +98,10 @@ class RouterServiceStub:
     """GetSavings sums up what was spent, and what other choices would have cost for the same tokens."""
     GetSpending: _grpc.UnaryUnaryMultiCallable[_router_pb2.GetSpendingRequest, _router_pb2.GetSpendingResponse]
     """GetSpending sums up what each caller's replies have cost, as they were reported."""
+    GetServerInfo: _grpc.UnaryUnaryMultiCallable[_router_pb2.GetServerInfoRequest, _router_pb2.GetServerInfoResponse]
+    """GetServerInfo says which release of the router answers, and how much of this contract it knows. A router that is older than
+    this call answers UNIMPLEMENTED, as any router does to a call that came after it.
+    """
 
 @_typing.type_check_only
 class RouterServiceAsyncStub(RouterServiceStub):
@@ -161,6 +165,10 @@ class RouterServiceAsyncStub(RouterServiceStub):
     """GetSavings sums up what was spent, and what other choices would have cost for the same tokens."""
     GetSpending: _aio.UnaryUnaryMultiCallable[_router_pb2.GetSpendingRequest, _router_pb2.GetSpendingResponse]  # type: ignore[assignment]
     """GetSpending sums up what each caller's replies have cost, as they were reported."""
+    GetServerInfo: _aio.UnaryUnaryMultiCallable[_router_pb2.GetServerInfoRequest, _router_pb2.GetServerInfoResponse]  # type: ignore[assignment]
+    """GetServerInfo says which release of the router answers, and how much of this contract it knows. A router that is older than
+    this call answers UNIMPLEMENTED, as any router does to a call that came after it.
+    """
 
 class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
     """RouterService decides which model answers a request. It never sees the reply."""
@@ -293,5 +301,15 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.GetSpendingResponse, _abc.Awaitable[_router_pb2.GetSpendingResponse]]:
         """GetSpending sums up what each caller's replies have cost, as they were reported."""
+
+    @_abc_1.abstractmethod
+    def GetServerInfo(
+        self,
+        request: _router_pb2.GetServerInfoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.GetServerInfoResponse, _abc.Awaitable[_router_pb2.GetServerInfoResponse]]:
+        """GetServerInfo says which release of the router answers, and how much of this contract it knows. A router that is older than
+        this call answers UNIMPLEMENTED, as any router does to a call that came after it.
+        """
 
 def add_RouterServiceServicer_to_server(servicer: RouterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -301,7 +301,9 @@ def test_no_order_of_events_uses_more_than_the_limits_and_one_requests_part(even
 
 
 @given(EVENTS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_redis_answers_any_order_of_events_as_memory_does(server, events):
     remembered, shared = Played(wednesday()), Played(wednesday())
     server.command("FLUSHALL")

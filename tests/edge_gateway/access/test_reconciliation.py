@@ -9,6 +9,7 @@ from edge_gateway.access.limits import Limit
 from edge_gateway.access.memory import MemoryLimiter
 from edge_gateway.access.reconciliation import Reconciler
 from tests.edge_gateway.access.clock import claim, key, wednesday
+from tests.processes import NEVER
 
 TODAY, MONTH = datetime(2026, 11, 25, tzinfo=UTC).timestamp(), datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 
@@ -71,7 +72,7 @@ async def test_it_asks_at_once_and_then_again_and_again(limiter):
     asking = reconciler(ledger, limiter, [], seconds=0.01)
     asking.start()
     for _ in range(3):
-        await asyncio.wait_for(ledger.answered.wait(), 20)
+        await asyncio.wait_for(ledger.answered.wait(), NEVER)
         ledger.answered.clear()
     await asking.close()
 
@@ -80,6 +81,6 @@ async def test_the_first_answer_is_not_waited_for_as_long_as_the_later_ones(limi
     ledger = Ledger(failures=1)
     asking = reconciler(ledger, limiter, [], seconds=1000)
     asking.start()
-    await asyncio.wait_for(ledger.answered.wait(), 20)
+    await asyncio.wait_for(ledger.answered.wait(), NEVER)
     await asking.close()
     assert limiter.reconciled

@@ -12,6 +12,7 @@ from edge_gateway.access.redis import RedisLimiter
 from edge_gateway.access.redis_link import FAILURES
 from tests.clock import Clock
 from tests.edge_gateway.access.clock import claim, key, wednesday
+from tests.processes import NEVER
 from tests.redis_server import RedisServer
 
 # Five times the default: a loaded machine must not look like a Redis that is gone.
@@ -63,7 +64,7 @@ async def hasty(server: RedisServer) -> AsyncIterator[Edge]:
         yield opened
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = 15.0) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = NEVER) -> None:
     """Poll until the condition holds."""
     end = time.monotonic() + seconds
     while not await condition():

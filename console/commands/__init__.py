@@ -1,0 +1,1 @@
+"""The commands and their options; what they do stands in the modules beside this folder, and is imported when it is wanted."""

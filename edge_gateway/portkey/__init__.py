@@ -1,0 +1,1 @@
+"""Dispatches through Portkey, hosted or its open-source gateway: one inline config a chain."""

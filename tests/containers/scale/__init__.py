@@ -1,0 +1,1 @@
+"""The system scaled out in containers, and changed under load."""

@@ -1,0 +1,1 @@
+"""Traces of requests through both services, as a collector gets them."""
