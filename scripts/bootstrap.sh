@@ -75,21 +75,36 @@ works() {
     [[ -x $(command -v "$1") ]] && "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 }
 
+# Whoever builds Python without its optimisations, as pyenv does unless told, has the services use half again as much CPU.
 choose_python() {
-    local candidate
-    for candidate in ${PYTHON:+"$PYTHON"} python3.13 python3.12 python3.11 python3; do
-        if works "$candidate"; then
-            any_python=$candidate
+    local candidate other=
+    if [[ -n ${PYTHON:-} ]]; then
+        works "$PYTHON" || fail "PYTHON=$PYTHON is not a Python 3.11 or newer."
+        any_python=$PYTHON
+        return
+    fi
+    while IFS= read -r candidate; do
+        works "$candidate" || continue
+        any_python=$candidate
+        if is_optimised && has_venv_module; then
             return
         fi
-        [[ $candidate != "${PYTHON:-}" ]] || fail "PYTHON=$PYTHON is not a Python 3.11 or newer."
-    done
+        other=${other:-$candidate}
+    done < <(type -aP python3.13 python3.12 python3.11 python3)
+    any_python=$other
+    [[ -z $any_python ]] || return 0
     if can_apt; then
         apt_install python3 python3-venv
         any_python=python3
         works python3 && return
     fi
     fail "Python 3.11 or newer was not found; install it (Debian, Ubuntu: apt-get install python3 python3-venv) or set PYTHON to its path."
+}
+
+# What distributions put under /usr they build well, and do not always say how.
+is_optimised() {
+    "$any_python" -c 'import sys, sysconfig
+sys.exit(sys.base_prefix != "/usr" and "--enable-optimizations" not in (sysconfig.get_config_var("CONFIG_ARGS") or ""))'
 }
 
 # Debian's python3 comes without ensurepip; `-m venv` would leave half an environment behind.

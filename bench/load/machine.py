@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from console.doctor.machine import is_optimised
+
 TICKS = os.sysconf("SC_CLK_TCK")
 # Of /proc/stat's first line: user, nice, system, idle, iowait, irq, softirq, steal.
 _BUSY, _STEAL = (0, 1, 2, 5, 6), 7
@@ -59,6 +61,7 @@ def about() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "platform": platform.machine(),
         "python": sys.version.split()[0],
+        "python_optimised": is_optimised(),
         **{name: version(name) for name in packages},
     }
 

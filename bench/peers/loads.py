@@ -37,7 +37,8 @@ class Load:
 
 
 LOADS = (
-    Load("c1", "2 kB, one at a time, 20 ms between", 1, think_ms=20, seconds=1.5),
+    # The pause is in step with nothing that a peer does by the clock; ours tells its router of a reply 20 ms after it.
+    Load("c1", "2 kB, one at a time, 33 ms between", 1, think_ms=33, seconds=2.0),
     Load("c1b", "2 kB, one after another", 1),
     Load("c16", "2 kB, 16 at a time", 16),
     Load("c64", "2 kB, 64 at a time", 64),

@@ -27,8 +27,10 @@ RUNS = itertools.count(1)
 # What a peer still does when the last answer is given (a ledger, a log) is its own too: it is at rest when it has used no more
 # than a tick of the clock in so many seconds, and is waited for so long at most.
 REST, LONGEST_WAIT = 0.1, 2.0
-# Node.js and Python are quicker once they have served a while.
+# Node.js is quicker once it has served some thousands of requests, and behind others it takes longer to get there: each load is
+# given until so many are served, in runs of so many seconds, and for so long at most.
 WARM = tuple(replace(load, seconds=1.5) for load in named(["c16", "burst"]))
+WARM_REQUESTS, WARM_SECONDS = 4_000, 15.0
 
 
 @dataclass
@@ -101,8 +103,15 @@ def seat(peer: Peer, place: Place, layout: Layout) -> Seat:
     seated = Seat(peer, running, place, round(took, 1), round(rss_mb(tree(running.pids)), 1))
     if not wrong(running, WARM[0], next(RUNS) * RUN):
         for load in WARM:
-            generator.run(load, running.ports, seated.files(load), next(RUNS) * RUN, layout.load)
+            _warm(seated, load, layout)
     return seated
+
+
+def _warm(seat: Seat, load: Load, layout: Layout) -> None:
+    served, end = 0, time.monotonic() + WARM_SECONDS
+    while served < WARM_REQUESTS and time.monotonic() < end:
+        counted, _ = generator.run(load, seat.running.ports, seat.files(load), next(RUNS) * RUN, layout.load)
+        served += counted["served"]
 
 
 def measure(present: Present, loads: Sequence[Load], rounds: int, layout: Layout) -> None:

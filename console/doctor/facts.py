@@ -95,10 +95,11 @@ class Aider:
 class Machine:
     """The machine and what is installed on it; a process may have `open_files`, the edge needs `needed_files`.
 
-    `start`: what installs what is missing, and starts the system.
+    `optimised`: whether Python was built so, as far as it tells. `start`: what installs what is missing, and starts the system.
     """
 
     python: tuple[int, ...]
+    optimised: bool
     packages: Packages
     gateway: Literal["as locked", "stale", "missing"]
     folder: Folder

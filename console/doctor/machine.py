@@ -8,6 +8,7 @@ import re
 import resource
 import shutil
 import sys
+import sysconfig
 import tempfile
 import time
 from importlib import metadata
@@ -33,6 +34,7 @@ def look_at_machine(ledger_url: str, max_connections: int, clock: Clock) -> Mach
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     return Machine(
         tuple(sys.version_info[:3]),
+        is_optimised(),
         compare_packages(LOCK),
         _gateway(),
         _folder(ledger_url),
@@ -41,6 +43,12 @@ def look_at_machine(ledger_url: str, max_connections: int, clock: Clock) -> Mach
         EACH * max_connections + BESIDE,
         START,
     )
+
+
+def is_optimised() -> bool:
+    """Whether Python was built with optimisations, as scripts/bootstrap.sh judges those that it may choose from."""
+    told = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    return sys.base_prefix == "/usr" or "--enable-optimizations" in told
 
 
 def compare_packages(lock: Path) -> Packages:
