@@ -112,5 +112,5 @@ setup:
 dev:
 	@scripts/bootstrap.sh dev
 
-aider:
+aider: ## Install Aider into .venv-aider.
 	@scripts/bootstrap.sh aider

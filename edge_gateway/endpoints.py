@@ -74,9 +74,9 @@ async def healthz() -> Response:
 
 @surface.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """Requests can be served; that holds without a router too, and the answer says which."""
+    """Requests can be served; that holds without a router too, and the answer says whether it answered when it was asked last."""
     router: RouterClient = request.app.state.router
-    decisions = "router" if router.offer.profiles else "default order until the router answers"
+    decisions = "router" if router.answers else "default order until the router answers"
     return JSONResponse({"status": "ok", "decisions": decisions, "providers": sorted(request.app.state.providers)})
 
 

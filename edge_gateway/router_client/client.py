@@ -61,6 +61,8 @@ class RouterClient:
         self._deadline = deadline
         self._calls = RouterCalls(target, deadline, credentials, token, ping)
         self.offer = Offer({}, {})
+        # Whether it answered when it was asked last, for a decision or for its offer.
+        self.answers = False
 
     def select(self, question: Question, parent: Span = NOT_TRACED) -> Coroutine[None, None, Decision]:
         """The router's decision; RouterUnavailable when there is none, a GatewayError when it refuses the request.
@@ -88,7 +90,13 @@ class RouterClient:
     async def _select(self, request: pb.SelectModelRequest, question: Question, span: Span) -> Decision:
         try:
             answer = await self._ask(request)
+            self.answers = True
+        except RouterUnavailable:
+            self.answers = False
+            raise
         except CallFailed as failed:
+            # A refusal is an answer.
+            self.answers = failed.code not in _LOST
             if span.traced:
                 code: int = failed.code.value[0]
                 spans.router_failed(span, failed.code.name, code)
@@ -171,9 +179,13 @@ class RouterClient:
 
     async def refresh(self) -> None:
         """Look at the router's profiles and models once; RouterUnavailable when it does not answer."""
-        profiles = await _heard(self._calls.list_profiles())
-        models = await _heard(self._calls.list_models())
-        self.offer = wire.read_offer(profiles, models)
+        try:
+            profiles = await _heard(self._calls.list_profiles())
+            models = await _heard(self._calls.list_models())
+        except RouterUnavailable:
+            self.answers = False
+            raise
+        self.offer, self.answers = wire.read_offer(profiles, models), True
 
     async def keep_refreshing(self) -> None:
         """Look at the offer now and every REFRESH seconds; sooner while the router has never answered."""

@@ -28,7 +28,7 @@ def main(target: str = "127.0.0.1:50051") -> int:
             decision = router.select(QUESTION, timeout=2)
             for entry in decision.ranking:
                 print(f"{entry.model}: ${entry.expected_cost_usd:.4f}, quality {entry.quality:.2f}")
-            # … here the model is asked. What it came to moves what the router believes of it.
+            # … here the model is asked. What it used gives the cost, and corrects what replies are expected to be like.
             told = Report(
                 decision_id=decision.decision_id,
                 served_model=decision.model,

@@ -21,7 +21,7 @@ async def ask(target: str) -> None:
                 print(f"{PURPOSES[place]}: refused: {decision}")
                 continue
             print(f"{PURPOSES[place]}: {decision.model}")
-            # … here the model is asked. How its reply fared moves what the router believes of it.
+            # … here the model is asked. What it used gives the cost, and corrects what replies are expected to be like.
             await router.report(
                 Report(decision_id=decision.decision_id, served_model=decision.model, outcome=Outcome.COMPLETED)
             )

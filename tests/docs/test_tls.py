@@ -22,20 +22,21 @@ def test_a_router_and_its_caller_meet_over_what_the_page_makes(tmp_path: Path):
     line = re.search(r"^edge [0-9a-f]{64}$", made.stdout, re.MULTILINE)
     assert secret
     assert line
-    (tmp_path / "tokens").write_text(line.group() + "\n")
+    config = tmp_path / "config"
+    (config / "tokens").write_text(line.group() + "\n")
     port = free_port()
     env = {
         **QUIET_ROUTER,
         "ROUTER_LISTEN": f"127.0.0.1:{port}",
-        "ROUTER_TLS_CERT": str(tmp_path / "router.crt"),
-        "ROUTER_TLS_KEY": str(tmp_path / "router.key"),
-        "ROUTER_TOKENS_FILE": str(tmp_path / "tokens"),
+        "ROUTER_TLS_CERT": str(config / "router.crt"),
+        "ROUTER_TLS_KEY": str(config / "router.key"),
+        "ROUTER_TOKENS_FILE": str(config / "tokens"),
     }
     router = python("router_service", env)
     try:
         router.ready_when(lambda: bool(log_events(router, "listening")))
         asked = [sys.executable, "-m", "examples.python.select_model", f"localhost:{port}"]
-        known = {"PATH": "/usr/bin:/bin", "ROUTER_CA": str(tmp_path / "router.crt")}
+        known = {"PATH": "/usr/bin:/bin", "ROUTER_CA": str(config / "router.crt")}
         let_in = subprocess.run(
             asked,
             cwd=ROOT,

@@ -43,3 +43,22 @@ async def test_a_router_that_answers_no_ping_in_time_is_done_without(http, route
                 assert (await ask(http, edge))[1]["x-router-source"] == "edge_default"
         finally:
             routed.router.popen.send_signal(signal.SIGCONT)
+
+
+async def test_readyz_says_whether_the_router_answered_when_it_was_asked_last(
+    http, routed: System, portkey, edge_config
+):
+    with edge_beside(routed, portkey, edge_config) as edge:
+
+        async def decides() -> str:
+            async with http.get(edge.url + "/readyz") as answer:
+                assert answer.status == 200
+                return (await answer.json())["decisions"]
+
+        assert (await ask(http, edge))[1]["x-router-source"] == "local"
+        assert await decides() == "router"
+        assert (await ask(http, edge, model="fake/unheard-of"))[1]["x-router-source"] == "requested"
+        assert await decides() == "router"
+        routed.router.stop(signal.SIGKILL)
+        assert (await ask(http, edge))[1]["x-router-source"] == "edge_default"
+        assert await decides() == "default order until the router answers"

@@ -174,7 +174,7 @@ class _DecisionSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decisi
     DECISION_SOURCE_PINNED: _DecisionSource.ValueType  # 3
     """The conversation stays on its model."""
     DECISION_SOURCE_ESCALATED: _DecisionSource.ValueType  # 4
-    """A stronger model after a failed reply."""
+    """Another model because a reply failed: a stronger one, one whose edits are better formed, or the best of the others."""
     DECISION_SOURCE_CACHED: _DecisionSource.ValueType  # 5
     """A recommendation given before for the same question."""
     DECISION_SOURCE_ONLY_CANDIDATE: _DecisionSource.ValueType  # 6
@@ -194,7 +194,7 @@ DECISION_SOURCE_LOCAL: DecisionSource.ValueType  # 2
 DECISION_SOURCE_PINNED: DecisionSource.ValueType  # 3
 """The conversation stays on its model."""
 DECISION_SOURCE_ESCALATED: DecisionSource.ValueType  # 4
-"""A stronger model after a failed reply."""
+"""Another model because a reply failed: a stronger one, one whose edits are better formed, or the best of the others."""
 DECISION_SOURCE_CACHED: DecisionSource.ValueType  # 5
 """A recommendation given before for the same question."""
 DECISION_SOURCE_ONLY_CANDIDATE: DecisionSource.ValueType  # 6
