@@ -74,7 +74,7 @@ async def healthz() -> Response:
 
 @surface.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """Requests can be served; that holds without a router too, and the answer says whether it answered when it was asked last."""
+    """Requests can be served, without a router too; `decisions` says whether it answered when it was asked last."""
     router: RouterClient = request.app.state.router
     decisions = "router" if router.answers else "default order until the router answers"
     return JSONResponse({"status": "ok", "decisions": decisions, "providers": sorted(request.app.state.providers)})
