@@ -128,7 +128,7 @@ class Profile(_Entry):
     not_diamond: bool = True
     # A custom Not Diamond router.
     preference_id: str = ""
-    # What of a prompt leaves for Not Diamond: its last turns without files and repo map, all of it, or nothing, and no question.
+    # What of a prompt leaves for Not Diamond: its last turns without files and repo map, all, or nothing and no question.
     privacy: Literal["full", "clipped", "features_only"] = "clipped"
     # Idle seconds after which a conversation's prompt cache counts as cold.
     pin_idle_seconds: Seconds = 300
