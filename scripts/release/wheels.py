@@ -24,11 +24,17 @@ def build(distribution: Distribution, source: Source, out: Path) -> list[Path]:
         stage(distribution, source, folder / "stage")
         sdist = _hatchling("sdist", folder / "stage", folder / "sdist", source.epoch)
         # From the sdist, which so is shown to hold all that a wheel is made of.
-        with tarfile.open(sdist) as archive:
-            archive.extractall(folder / "unpacked", filter="data")
+        unpack(sdist, folder / "unpacked")
         (unpacked,) = (folder / "unpacked").iterdir()
         wheel = _hatchling("wheel", unpacked, folder / "wheel", source.epoch)
         return [Path(shutil.copyfile(made, out / made.name)) for made in (sdist, wheel)]
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a tar archive; Debian 12's Python is older than the filters that later ones ask for."""
+    with tarfile.open(archive) as opened:
+        opened.extraction_filter = getattr(tarfile, "data_filter", None)
+        opened.extractall(folder)  # noqa: S202 - it was made here
 
 
 def contents(distribution: Distribution, source: Source) -> dict[str, str]:

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tomllib
 import zipfile
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import pytest
 
 from scripts.release.__main__ import list_images
 from scripts.release.tracked import FALLBACK_EPOCH, Untracked, look
+from scripts.release.wheels import unpack
 from tests.processes import ROOT
 from tests.release.house import copy_of_the_checkout, tracked
 
@@ -120,8 +120,7 @@ def test_the_same_bytes_come_of_another_folder_umask_time_zone_locale_and_of_str
 
 def test_the_contract_comes_with_its_descriptors_and_its_version(built: Path, tmp_path: Path):
     (packed,) = built.glob("*-contract-*.tar.gz")
-    with tarfile.open(packed) as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack(packed, tmp_path)
     (folder,) = tmp_path.iterdir()
     assert (folder / "VERSION").read_text().strip() == folder.name.rpartition("-")[2]
     assert {f"{path}" for path in tracked("protos")} <= {str(path.relative_to(folder)) for path in folder.rglob("*")}
