@@ -75,7 +75,7 @@ works() {
     [[ -x $(command -v "$1") ]] && "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 }
 
-# Whoever builds Python without its optimisations, as pyenv does unless told, has the services use half again as much CPU.
+# Whoever builds Python without its optimisations, as pyenv does unless told, has the services use a quarter more CPU.
 choose_python() {
     local candidate other=
     if [[ -n ${PYTHON:-} ]]; then

@@ -29,7 +29,7 @@ def judge_machine(machine: Machine, node: Mapping[str, Any] | None) -> Iterator[
     elif machine.optimised:
         yield ok("python", f"Python {version}.")
     else:
-        yield ok("python", f"Python {version}, built without optimisations: one with them would use a third less CPU.")
+        yield ok("python", f"Python {version}, built without optimisations: one with them would use a fifth less CPU.")
     yield from _node(node)
     yield from _packages(machine)
     if node is not None:
